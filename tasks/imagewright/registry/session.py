@@ -1,0 +1,244 @@
+"""HTTP with one registry: authentication, retries, redirects, and failures told in words."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from imagewright.errors import EnvironmentMissingError, RegistryError
+from imagewright.references import DOCKER_HUB
+from imagewright.registry.authentication import Authenticator, CredentialSource, RefusedError, Scopes, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    import httpx
+
+WORKERS = 8  # requests at once; more only makes a registry queue them
+
+_DOCKER_HUB_API = "registry-1.docker.io"
+_ATTEMPTS = 5
+_FIRST_PAUSE = 0.25  # seconds; doubles with every attempt
+_LONGEST_PAUSE = 30.0  # seconds; however long Retry-After asks for
+_REDIRECTS = 5
+
+
+class UnansweredError(EnvironmentMissingError):
+    """A request was sent and no answer came: it may or may not have been carried out."""
+
+
+class Session:
+    """One registry's HTTP connections. Safe to share between threads."""
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        credentials: CredentialSource,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        import httpx
+
+        self.host = host
+        self.is_loopback = is_loopback(host)
+        self._sleep = sleep
+        self._client = httpx.Client(
+            # As docker does: between us and this machine is nobody to be checked.
+            verify=False if self.is_loopback or transport is not None else _trust(),
+            transport=transport,
+            trust_env=not self.is_loopback,  # no proxy knows the way to this machine
+            limits=httpx.Limits(max_connections=2 * WORKERS, max_keepalive_connections=2 * WORKERS),
+            timeout=httpx.Timeout(60, connect=10, pool=None),
+            # identity: a Content-Length and a digest are those of the content itself
+            headers={"User-Agent": "imagewright", "Accept-Encoding": "identity"},
+        )
+        self.authenticator = Authenticator(host, credentials, self._ask_token_server)
+        self._base: httpx.URL | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    @property
+    def base(self) -> httpx.URL:
+        """The registry's address. This machine's registries usually speak plain HTTP, so that is tried first."""
+        import httpx
+
+        with self._lock:
+            if self._base is None:
+                scheme = "http" if self.is_loopback and self._speaks_plain_http() else "https"
+                api = _DOCKER_HUB_API if self.host == DOCKER_HUB else self.host
+                self._base = httpx.URL(f"{scheme}://{api}/")
+            return self._base
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        scopes: Scopes = (),
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        body: Callable[[], BinaryIO] | None = None,
+        repeatable: bool = True,
+    ) -> httpx.Response:
+        """Send a request and return the answer, unless it is 401, 403, 429 (after patience) or nothing at all.
+
+        `url` may be relative to the registry's address. `body` opens the content anew for each try. A request that
+        is not `repeatable` is not sent again after a 5xx (which is returned) or a lost connection (UnansweredError).
+        Raises RegistryError (refused, or failing after retries) and EnvironmentMissingError (unreachable).
+        """
+        target = self.base.join(url)
+        if params:
+            target = target.copy_merge_params(params)
+        for attempt in range(_ATTEMPTS):
+            last = attempt == _ATTEMPTS - 1
+            try:
+                response = self._authorized(method, target, scopes, headers or {}, body)
+            except UnansweredError:
+                if last or not repeatable:
+                    raise
+                self._sleep(_pause(None, attempt))
+                continue
+            if last or not (_is_throttled(response) or (repeatable and response.status_code >= 500)):
+                break
+            self._sleep(_pause(response, attempt))
+        if _is_throttled(response):
+            raise RegistryError("the registry limits our requests", where=self.host, hint="try again in a few minutes")
+        if response.status_code in (401, 403):
+            raise RefusedError(
+                self.host, has_credentials=self.authenticator.has_credentials, detail=explanation(response)
+            )
+        if repeatable and response.status_code >= 500:
+            raise RegistryError(f"the registry fails: {explanation(response)}", where=self.host)
+        return response
+
+    def _authorized(
+        self,
+        method: str,
+        target: httpx.URL,
+        scopes: Scopes,
+        headers: Mapping[str, str],
+        body: Callable[[], BinaryIO] | None,
+    ) -> httpx.Response:
+        authorization = self.authenticator.header(scopes)
+        may_renew = True
+        hops = 0
+        while hops <= _REDIRECTS:
+            ours = _origin(target) == _origin(self.base)
+            # Never to another host: storage behind a redirect has its own signature in the address.
+            sent = {**headers, "Authorization": authorization} if ours and authorization else headers
+            response = self._once(method, target, sent, body)
+            if response.status_code == 401 and ours and may_renew:
+                may_renew = False
+                challenges = response.headers.get_list("www-authenticate")
+                renewed = self.authenticator.answer(challenges, scopes, authorization)
+                if renewed is None:
+                    return response
+                authorization = renewed
+            elif response.has_redirect_location and method in ("GET", "HEAD"):
+                target = self._redirected(response)
+                hops += 1
+            else:
+                return response
+        raise RegistryError("the registry redirects without end", where=self.host)
+
+    def _once(
+        self, method: str, target: httpx.URL, headers: Mapping[str, str], body: Callable[[], BinaryIO] | None
+    ) -> httpx.Response:
+        if body is None:
+            return self._exchange(method, target, headers=headers)
+        with body() as content:
+            return self._exchange(method, target, headers=headers, content=content)
+
+    def _exchange(self, method: str, target: httpx.URL | str, **parts: Any) -> httpx.Response:
+        import httpx
+
+        try:
+            return self._client.request(method, target, **parts)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise _unreachable(httpx.URL(target), error, loopback=self.is_loopback) from error
+        except httpx.RequestError as error:
+            what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "closed the connection"
+            raise UnansweredError(f"the registry {what}", where=httpx.URL(target).netloc.decode()) from error
+
+    def _ask_token_server(self, method: str, url: str, **parts: Any) -> httpx.Response:
+        for attempt in range(_ATTEMPTS):
+            response = self._exchange(method, url, **parts)
+            if not _is_throttled(response) and response.status_code < 500:
+                break
+            self._sleep(_pause(response, attempt))
+        return response
+
+    def _redirected(self, response: httpx.Response) -> httpx.URL:
+        import httpx
+
+        try:
+            target = response.url.join(response.headers["location"])
+        except httpx.InvalidURL:
+            target = httpx.URL("")
+        if target.scheme not in ("https", self.base.scheme) or not target.host:
+            raise RegistryError("the registry redirects to where nothing may be read from", where=self.host)
+        return target
+
+    def _speaks_plain_http(self) -> bool:
+        try:
+            response = self._exchange("GET", f"http://{self.host}/v2/")
+        except UnansweredError:
+            return False
+        return response.status_code != 400  # "the client sent an HTTP request to an HTTPS server"
+
+
+def explanation(response: httpx.Response) -> str:
+    """What an error answer says (OCI distribution spec, "Error Codes"), in one line."""
+    try:
+        errors = response.json()["errors"]
+        said = "; ".join(f"{error.get('code', '')}: {error.get('message', '')}".strip(": ") for error in errors)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        said = ""
+    return f"HTTP {response.status_code}{f', {said}' if said else ''}"[:300]
+
+
+def _is_throttled(response: httpx.Response) -> bool:
+    if response.status_code == 403:  # GitHub's way to say 429
+        return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
+    return response.status_code == 429
+
+
+def _pause(response: httpx.Response | None, attempt: int) -> float:
+    asked = response.headers.get("retry-after", "") if response is not None else ""
+    try:
+        seconds = float(asked)
+    except ValueError:  # absent, or a date: a clock that we do not share
+        seconds = _FIRST_PAUSE * 2**attempt
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port  # httpx drops a scheme's own port
+
+
+def _unreachable(url: httpx.URL, error: Exception, *, loopback: bool) -> EnvironmentMissingError:
+    cause = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        hint = "SSL_CERT_FILE=FILE names the authority that signed the registry's certificate"
+    elif loopback:
+        hint = "`invoke start registry` starts the local one"
+    else:
+        hint = "check the network, and `registry` in config/images.yml"
+    return EnvironmentMissingError(f"the registry cannot be reached: {cause}", where=url.netloc.decode(), hint=hint)
+
+
+def _trust() -> ssl.SSLContext:
+    import certifi
+
+    trust = ssl.create_default_context()  # the system's authorities, as docker uses them; SSL_CERT_FILE replaces them
+    if not os.environ.get("SSL_CERT_FILE"):
+        trust.load_verify_locations(certifi.where())  # a machine without ca-certificates has none
+    return trust
