@@ -1,0 +1,101 @@
+"""The settings of a repository: command line > environment > config/images.yml > defaults."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from imagewright.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from imagewright.config.document import Document
+    from imagewright.config.models import Settings
+
+FILE = "config/images.yml"
+
+
+def load(root: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings that the file below `root` and the variables `IMAGEWRIGHT_*` of `environ` give.
+
+    No file means the defaults. ConfigError lists every problem, with `config/images.yml:LINE` or `environment NAME`.
+    """
+    from imagewright.config.environment import overlay
+    from imagewright.config.models import Settings
+    from imagewright.config.problems import combined
+    from imagewright.config.validate import validate
+
+    document = _read(root / FILE)
+    lines = document.line if document else lambda _: 1
+    values, sources, problems = overlay(document.value if document else None, environ)
+
+    def where(path: tuple[str | int, ...]) -> str:
+        source = next((name for of, name in sources.items() if path[: len(of)] == of), None)
+        return f"environment {source}" if source else f"{FILE}:{lines(path)}"
+
+    result = validate(values, where)
+    in_file = [*(document.problems if document else ()), *(result if isinstance(result, list) else ())]
+    if problems or not isinstance(result, Settings) or in_file:
+        raise combined([*sorted(in_file, key=_place), *problems])
+    return result
+
+
+def override(settings: Settings, **values: object) -> Settings:
+    """The settings with what the command line gives; None is not given.
+
+    A key is the environment variable's name in small letters without the prefix: `builder_jobs=4`. A list may be
+    a text with commas. UsageError lists what is wrong.
+    """
+    from imagewright.config.environment import PREFIX, split, variables
+    from imagewright.config.keys import label
+    from imagewright.config.validate import validate
+
+    known = variables()
+    for name, value in values.items():
+        if value is None:
+            continue
+        key = known[f"{PREFIX}{name.upper()}"]
+        nested: Any = split(value) if key.is_list and isinstance(value, str) else value
+        for part in reversed(key.path):
+            nested = {part: nested}
+        checked = validate(nested, lambda path: label(path[:-1]) if isinstance(path[-1], int) else label(path))
+        if isinstance(checked, list):
+            raise UsageError("\n".join(problem.message for problem in checked))
+        settings = _copied(settings, checked, key.path)
+    return settings
+
+
+def _copied(to: Any, source: Any, path: tuple[str, ...]) -> Any:
+    field = path[0]
+    value = getattr(source, field)
+    if len(path) > 1:
+        value = _copied(getattr(to, field), value, path[1:])
+    return to.model_copy(update={field: value})
+
+
+def _read(path: Path) -> Document | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except (IsADirectoryError, NotADirectoryError) as error:
+        hint = "move the folder away, and write a file" if path.is_dir() else "`config` must be a folder"
+        raise ConfigError("this is no file", where=FILE, hint=hint) from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=FILE) from error
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("this is not UTF-8", where=f"{FILE}:{line}", hint="save the file as UTF-8") from error
+    from imagewright.config.document import parse
+
+    return parse(text, FILE)
+
+
+def _place(problem: ConfigError) -> tuple[bool, int]:
+    """Problems of the file first, by line."""
+    found = re.fullmatch(rf"{re.escape(FILE)}:(\d+)", problem.where or "")
+    return (found is None, int(found[1]) if found else 0)

@@ -1,0 +1,173 @@
+"""The settings, as `config/images.yml` spells them. Everything has a default; every unknown key is an error.
+
+The JSON Schema and docs/configuration.md are generated from the descriptions here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from imagewright.config.patterns import check_pattern
+from imagewright.references import InvalidReferenceError, Reference
+
+_PLATFORM = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
+
+
+def _check_platform(text: str) -> str:
+    if not re.fullmatch(_PLATFORM, text):
+        raise ValueError(f"`{text}` is no platform, such as `linux/amd64` or `linux/arm64/v8`")
+    return text
+
+
+def _check_registry(text: str) -> str:
+    # The value is not repeated: a password may stand in it.
+    if "://" in text or "@" in text:
+        raise ValueError("must be a host with an optional path, such as `ghcr.io/me`: no `https://`, no user")
+    try:
+        Reference.parse(f"{text}/name")
+    except InvalidReferenceError as error:
+        raise ValueError(f"`{text}` is no registry host with an optional path, such as `ghcr.io/me`") from error
+    return text
+
+
+def _check_template(text: str) -> str:
+    for found in _PLACEHOLDER.findall(text):
+        if found not in {"{registry}", "{name}"}:
+            raise ValueError(f"`{found}` in `{text}` means nothing: `{{registry}}` and `{{name}}` are known")
+    return text
+
+
+Platform = Annotated[str, AfterValidator(_check_platform), Field(json_schema_extra={"pattern": _PLATFORM})]
+Registry = Annotated[str, AfterValidator(_check_registry)]
+RepositoryTemplate = Annotated[str, AfterValidator(_check_template)]
+Pattern = Annotated[str, AfterValidator(check_pattern)]
+
+
+class Section(BaseModel):
+    """A mapping of the file: immutable, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_not_given(cls, data: Any) -> Any:
+        # A key whose lines are all commented out is null in YAML, and means its default.
+        if data is None:
+            return {}
+        if isinstance(data, dict) and None in data.values():
+            return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+        return data
+
+
+class Layer(Section):
+    """A tier of images: base, tooling, app."""
+
+    images: tuple[str, ...] = Field(default=(), description="Names or globs of the images of this layer.")
+    paths: tuple[str, ...] = Field(
+        default=(),
+        description="Files or globs that every image of the layer depends on, beyond what its Dockerfile says.",
+    )
+
+
+class Builder(Section):
+    """Who executes the builds."""
+
+    name: str = Field(
+        default="auto",
+        description="A buildx builder's name, or `auto`: docker's own builder where an engine runs, else a local "
+        "buildkitd.",
+    )
+    jobs: int | None = Field(
+        default=None, ge=1, description="How many images build at once; the default is one per core."
+    )
+    retries: int = Field(
+        default=1, ge=0, description="How often a transient failure (a registry's 5xx, a reset) is tried again."
+    )
+
+
+class Secret(Section):
+    """A build secret, mounted with `RUN --mount=type=secret`: from the environment or from a file."""
+
+    id: str = Field(description="The id that the Dockerfile names.")
+    env: str | None = Field(default=None, description="The environment variable that holds the value.")
+    src: str | None = Field(default=None, description="The file that holds the value, relative to the repository root.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.env is None) == (self.src is None):
+            raise ValueError("must have either `env` or `src`")
+        return self
+
+
+class ImageSettings(Section):
+    """What one image does differently."""
+
+    repository: RepositoryTemplate | None = Field(
+        default=None, description="Overrides the top level's `repository` template."
+    )
+    context: str | None = Field(default=None, description="The build context, relative to the repository root.")
+    contexts: dict[str, str] = Field(default={}, description="Named contexts (`docker buildx build --build-context`).")
+    target: str | None = Field(default=None, description="The stage to build; the default is the last one.")
+    build_args: dict[str, str] = Field(
+        default={}, description="Values of the Dockerfile's ARGs; `{registry}` in them is the registry."
+    )
+    secret_build_args: tuple[str, ...] = Field(
+        default=(), description="Build args whose value is taken from the environment and never shown."
+    )
+    secrets: tuple[Secret, ...] = Field(default=(), description="Secrets for `RUN --mount=type=secret`.")
+    platforms: tuple[Platform, ...] | None = Field(default=None, description="Overrides the top level's `platforms`.")
+    labels: dict[str, str] = Field(default={}, description="Labels put on the image, beside the OCI ones.")
+    title: str | None = Field(
+        default=None, description="The label org.opencontainers.image.title; the default is the name."
+    )
+    version: str | None = Field(default=None, description="The label org.opencontainers.image.version.")
+    paths: tuple[str, ...] = Field(
+        default=(), description="Files or globs the image depends on, beyond what its Dockerfile says."
+    )
+
+
+class DebianBase(Section):
+    """A base image made from Debian's packages, for machines that cannot reach its registry."""
+
+    debootstrap: str = Field(description="The Debian suite, for example `trixie`.")
+    include: tuple[str, ...] = Field(default=(), description="Packages beyond the minimal set.")
+
+
+class Services(Section):
+    """The local services that `invoke start` manages."""
+
+    s3_port: int = Field(default=3900, ge=1, le=65535, description="The loopback port of the local S3 store.")
+    state: str | None = Field(
+        default=None, description="Where their state lives; the default is the user's XDG state folder."
+    )
+
+
+class Settings(Section):
+    """The whole configuration of a repository of images."""
+
+    registry: Registry = Field(
+        default="localhost:5050", description="The registry's host, with a path where there is one: `ghcr.io/me`."
+    )
+    repository: RepositoryTemplate = Field(
+        default="{registry}/{name}", description="How an image's repository is composed from `{registry}` and `{name}`."
+    )
+    discover: tuple[Pattern, ...] = Field(
+        min_length=1,
+        default=("Dockerfiles/Dockerfile.<name>",),
+        description="Where Dockerfiles are: `<name>` is captured, `*` and `**` are globs. Where the file's own name "
+        "lacks `<name>` (`images/<name>/Dockerfile`), its folder is the context, else the repository root.",
+    )
+    platforms: tuple[Platform, ...] = Field(
+        default=(), description="What is built for; the default is the host's platform."
+    )
+    layers: dict[str, Layer] = Field(default={}, description="Tiers of images, the lowest first.")
+    builder: Builder = Field(default=Builder(), description="Who executes the builds.")
+    images: dict[str, ImageSettings] = Field(default={}, description="What single images do differently, by name.")
+    bases: dict[str, DebianBase] = Field(
+        default={}, description="How a base image is made where its registry cannot be reached, by reference."
+    )
+    services: Services = Field(default=Services(), description="The local services.")

@@ -1,0 +1,180 @@
+"""Which images there are, by where their Dockerfiles stand: `Dockerfiles/Dockerfile.<name>`."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from imagewright.config.patterns import NAME, check_pattern
+from imagewright.config.problems import combined
+from imagewright.errors import ConfigError
+from imagewright.images.model import Found
+from imagewright.references import is_repository_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+DEFAULT_PATTERN = f"Dockerfiles/Dockerfile.{NAME}"
+EVERY_IMAGE = "all"
+"""The word that the command line takes for every image: no image can have it as its name."""
+
+# The ignore file of a single Dockerfile (BuildKit) stands beside it; the others are what editors and merges leave.
+_NOT_A_DOCKERFILE = (".dockerignore", "~", ".swp", ".swo", ".orig", ".bak", ".rej")
+_GLOB = re.compile(r"(\*|<name>)")
+
+
+def discover(root: Path, patterns: Sequence[str]) -> tuple[Found, ...]:
+    """Every Dockerfile that a pattern finds below `root`, by name.
+
+    In a pattern `<name>` is a path component or a part of one; `*` and `**` mean what they mean to a shell: no leading
+    dot, and `**` does not follow links to folders. A file that several patterns find belongs to the first. Its context
+    is its own folder when its file name does not carry the name, else the repository root.
+
+    ConfigError lists all of: a pattern that finds nothing, a name that is no repository name, two Dockerfiles for one
+    name, a link to nothing.
+    """
+    by_file: dict[str, Found] = {}
+    problems: list[ConfigError] = []
+    for pattern in patterns:
+        paths = _walk(str(root), "", _compiled(pattern), "")
+        matches = [(path, name) for path, name in paths if not path.endswith(_NOT_A_DOCKERFILE)]
+        if not matches:
+            problems.append(_nothing(root, pattern))
+        for path, name in matches:
+            context = "." if NAME in pattern.rpartition("/")[2] else path.rpartition("/")[0] or "."
+            by_file.setdefault(path, Found(name=name, dockerfile=path, context=context, pattern=pattern))
+    found = sorted(by_file.values(), key=lambda one: (one.name, one.dockerfile))
+    problems += [problem for one in found if (problem := _name_problem(one)) or (problem := _file_problem(root, one))]
+    problems += [_twice(first, second) for first, second in pairwise(found) if first.name == second.name]
+    if problems:
+        raise combined(problems)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """One part of a pattern between slashes: a plain text, a regex, or neither: `**`."""
+
+    literal: str | None = None
+    regex: re.Pattern[str] | None = None
+
+
+def _compiled(pattern: str) -> list[_Component]:
+    try:
+        texts = check_pattern(pattern).split("/")
+    except ValueError as error:
+        raise ConfigError(str(error), where="discover") from error
+    # `**/**` finds what `**` finds, in exponential time.
+    return [_component(text) for at, text in enumerate(texts) if text != "**" or texts[at - 1 : at] != ["**"]]
+
+
+def _component(text: str) -> _Component:
+    if text == "**":
+        return _Component()
+    if not _GLOB.search(text):
+        return _Component(literal=text)
+    hidden = "" if text.startswith(".") else r"(?!\.)"
+    parts = ({NAME: "([^/]+)", "*": "[^/]*"}.get(part, re.escape(part)) for part in _GLOB.split(text))
+    return _Component(regex=re.compile(hidden + "".join(parts), re.DOTALL))
+
+
+def _walk(root: str, folder: str, components: Sequence[_Component], name: str) -> Iterator[tuple[str, str]]:
+    """(path, name) of what `components` match in `folder`, which is empty or ends in `/`; `name` if it is known yet."""
+    first, rest = components[0], components[1:]
+    if first.literal is not None:
+        path = folder + first.literal
+        if rest:
+            yield from _walk(root, f"{path}/", rest, name)
+        elif _is_file(f"{root}/{path}"):
+            yield path, name
+    elif first.regex is None:
+        yield from _walk(root, folder, rest, name)
+        for entry in _entries(root, folder):
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield from _walk(root, f"{folder}{entry.name}/", components, name)
+    else:
+        for entry in _entries(root, folder):
+            if match := first.regex.fullmatch(entry.name):
+                captured = match[1] if match.re.groups else name
+                if not rest and not _is_folder(entry):
+                    yield folder + entry.name, captured
+                elif rest and _is_folder(entry) and entry.name != ".git":
+                    yield from _walk(root, f"{folder}{entry.name}/", rest, captured)
+
+
+def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(f"{root}/{folder}") as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=folder or ".") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _is_file(path: str) -> bool:
+    """Whether there is something that is no folder; a link to nothing is reported later, by its name."""
+    return os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112 - a Path for each of a thousand is slow
+
+
+def _twice(first: Found, second: Found) -> ConfigError:
+    patterns = (
+        f"the patterns `{first.pattern}` and `{second.pattern}`"
+        if first.pattern != second.pattern
+        else f"the pattern `{first.pattern}`"
+    )
+    return ConfigError(
+        f"the image `{first.name}` has two Dockerfiles, {first.dockerfile} and {second.dockerfile}, by {patterns}",
+        where=second.dockerfile,
+        hint="rename one of them, or make `discover` in config/images.yml narrower",
+    )
+
+
+def _name_problem(found: Found) -> ConfigError | None:
+    if found.name == EVERY_IMAGE:
+        return ConfigError(
+            f"`{EVERY_IMAGE}` cannot be an image's name: it means every image on the command line",
+            where=found.dockerfile,
+            hint="rename it",
+        )
+    if is_repository_path(found.name):
+        return None
+    better = re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-")
+    return ConfigError(
+        f"`{found.name}` is no legal repository name: small letters and digits, joined by `.`, `_`, `__` or `-`",
+        where=found.dockerfile,
+        hint=f"name it `{better}`" if is_repository_path(better) else "rename it",
+    )
+
+
+def _file_problem(root: Path, found: Found) -> ConfigError | None:
+    try:
+        mode = os.stat(f"{root}/{found.dockerfile}").st_mode  # noqa: PTH116 - a Path for each of a thousand is slow
+    except OSError as error:
+        return ConfigError(f"cannot be read: {error.strerror}", where=found.dockerfile, hint="a link to nothing?")
+    return None if stat.S_ISREG(mode) else ConfigError("this is no file", where=found.dockerfile)
+
+
+def _nothing(root: Path, pattern: str) -> ConfigError:
+    if pattern == DEFAULT_PATTERN:
+        folder = root / "Dockerfiles"
+        message = "no Dockerfile.<name> in Dockerfiles" if folder.is_dir() else "no Dockerfiles folder"
+        hint = "`invoke new NAME` writes the first one; `discover` in config/images.yml names another place"
+        return ConfigError(message, where=str(root), hint=hint)
+    return ConfigError(
+        f"the pattern `{pattern}` finds no Dockerfile",
+        where="config/images.yml: discover",
+        hint="correct it, or take it out of `discover`",
+    )

@@ -1,0 +1,117 @@
+"""What there is: the images of a repository, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A Dockerfile that a `discover` pattern found. Paths are relative to the repository root, with `/`."""
+
+    name: str
+    dockerfile: str
+    context: str  # "." is the repository root
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A unit of building: one Dockerfile with its settings resolved. Paths are relative to the repository root."""
+
+    name: str
+    repository: str  # "ghcr.io/me/app": no tag
+    dockerfile: str
+    context: str
+    layer: str | None
+    platforms: tuple[str, ...]
+    target: str | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    secret_build_args: tuple[str, ...] = ()
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[tuple[str, str, str], ...] = ()  # (id, "env" or "src", variable or path)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    title: str | None = None
+    version: str | None = None
+    paths: tuple[str, ...] = ()  # of the image and of its layer
+
+
+UseKind = Literal["from", "copy", "mount"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUse:
+    """A reference to an image that a reachable stage of a Dockerfile really uses.
+
+    `scratch`, stages, and what a named context stands for (`Image.contexts` says it) are none.
+    """
+
+    reference: str | None  # expanded, otherwise as written; None where a variable cannot be resolved
+    raw: str  # as written
+    line: int  # 1-based
+    kind: UseKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextUse:
+    """Files of a build context that a reachable stage reads."""
+
+    line: int  # 1-based
+    kind: Literal["copy", "add", "bind", "from"]  # "from": a stage that stands on a named context, or is one
+    sources: tuple[str, ...] | None  # expanded, "" and "/" are the context's root; None is the whole context
+    context: str | None = None  # a named context; None is the main one
+    excludes: tuple[str, ...] = ()
+    parents: bool = False
+    why_whole: str | None = None  # where sources is None: the reason, for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A source that git cannot decide: ADD of an http or git address."""
+
+    address: str
+    line: int
+    pinned: bool  # carries a checksum or a commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseConfig:
+    """What an image gives to the Dockerfiles that are built on it (OCI image config: Env, and docker's OnBuild)."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()  # variables that are set, but nobody knows to what
+    complete: bool = True  # False: it may set variables that stand neither in `env` nor in `unknown`
+    onbuild: tuple[str, ...] = ()  # instructions, as written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Everything outside itself that a Dockerfile uses: the union over its platforms, reachable stages only."""
+
+    images: tuple[ImageUse, ...] = ()
+    context: tuple[ContextUse, ...] = ()
+    remotes: tuple[Remote, ...] = ()
+    unknowns: tuple[tuple[int, str], ...] = ()  # (line, why): what makes the whole context an input
+    syntax: str | None = None  # the `# syntax=` image, where there is one
+    stages: tuple[str, ...] = ()  # names (or indices) of the reachable stages, in file order
+    unread_bases: tuple[str, ...] = ()  # base images whose ENV and ONBUILD nobody knew
+    gives: Mapping[str, BaseConfig] = field(default_factory=dict)  # by platform; "" is every other platform
+
+    def given(self, platform: str) -> BaseConfig:
+        """What an image built for `platform` gives to those built on it."""
+        return self.gives.get(platform) or self.gives.get("") or BaseConfig(complete=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`child` is built on `parent`, because of a line of its Dockerfile (or of its configuration)."""
+
+    child: str
+    parent: str
+    reference: str  # the expanded reference in the child, which a named context can replace; or that context's name
+    line: int  # 1-based; 0 for a named context of the configuration
+    kind: UseKind | Literal["context"]

@@ -1,0 +1,165 @@
+"""Which references make an edge, and which are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from imagewright.errors import ConfigError
+from imagewright.images.edges import edges, lookalikes
+from imagewright.images.model import Image, ImageUse, Reading, UseKind
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def image(name: str, repository: str = "", **contexts: str) -> Image:
+    return Image(
+        name=name,
+        repository=repository or f"localhost:5050/{name}",
+        dockerfile=f"Dockerfiles/Dockerfile.{name}",
+        context=".",
+        layer=None,
+        platforms=(),
+        contexts=contexts,
+    )
+
+
+def reads(*references: str | None, kind: UseKind = "from") -> Reading:
+    uses = enumerate(references, 1)
+    return Reading(images=tuple(ImageUse(reference=r, raw=r or "$X", line=line, kind=kind) for line, r in uses))
+
+
+def pairs(images: list[Image], readings: dict[str, Reading]) -> list[tuple[str, str]]:
+    return [(edge.child, edge.parent) for edge in edges(images, readings)]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "localhost:5050/base",
+        "localhost:5050/base:1.2",
+        f"localhost:5050/base@{DIGEST}",
+        f"localhost:5050/base:1.2@{DIGEST}",
+    ],
+)
+def test_any_spelling_of_the_reference_is_an_edge(reference: str) -> None:
+    (edge,) = edges([image("base"), image("app")], {"app": reads("debian:trixie-slim", reference)})
+    assert (edge.child, edge.parent, edge.reference, edge.line, edge.kind) == ("app", "base", reference, 2, "from")
+
+
+@pytest.mark.parametrize("reference", ["me/base", "docker.io/me/base", "index.docker.io/me/base:2"])
+def test_docker_hub_has_several_names(reference: str) -> None:
+    assert pairs([image("base", "docker.io/me/base"), image("app")], {"app": reads(reference)}) == [("app", "base")]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["base", "ghcr.io/me/base", "localhost:5051/base", "localhost:5050/base/more", "localhost:5050/Base", None],
+)
+def test_another_registry_another_path_and_what_is_unknown_are_no_edge(reference: str | None) -> None:
+    assert pairs([image("base"), image("app")], {"app": reads(reference)}) == []
+
+
+def test_each_different_reference_is_kept_once_with_its_first_line() -> None:
+    written: list[tuple[int, str, UseKind]] = [(9, "a", "copy"), (3, "b", "mount"), (1, "a", "from")]
+    reading = Reading(
+        images=tuple(
+            ImageUse(reference=f"localhost:5050/base:{tag}", raw="", line=line, kind=kind)
+            for line, tag, kind in written
+        )
+    )
+    found = edges([image("app"), image("base")], {"app": reading})
+    assert [(edge.reference[-1], edge.line, edge.kind) for edge in found] == [("a", 1, "from"), ("b", 3, "mount")]
+
+
+def test_named_contexts_are_edges_even_where_the_dockerfile_is_broken() -> None:
+    images = [
+        image("base"),
+        image("tooling"),
+        image("app", lib="docker-image://localhost:5050/base:x", os="target:tooling", src="./src", web="https://x/y"),
+    ]
+    found = edges(images, {})
+    assert [(edge.parent, edge.reference, edge.line, edge.kind) for edge in found] == [
+        ("base", "lib", 0, "context"),
+        ("tooling", "os", 0, "context"),
+    ]
+
+
+def test_a_context_that_names_no_image_offers_the_near_one() -> None:
+    with pytest.raises(ConfigError, match=r"images\.app\.contexts\.os: there is no image `toolin`") as caught:
+        edges([image("tooling"), image("app", os="target:toolin")], {})
+    assert caught.value.hint == "did you mean `tooling`?"
+
+
+def test_a_context_with_an_illegal_reference_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"images\.app\.contexts\.os: .* is no tag"):
+        edges([image("app", os="docker-image://debian:~")], {})
+
+
+@pytest.mark.parametrize("reading", [reads("localhost:5050/app"), reads("localhost:5050/app:old", kind="copy")])
+def test_an_image_from_itself_is_refused(reading: Reading) -> None:
+    with pytest.raises(ConfigError, match=r"Dockerfiles/Dockerfile\.app:1: app is built from itself") as caught:
+        edges([image("app")], {"app": reading})
+    assert "@sha256:" in str(caught.value.hint)
+
+
+def test_a_context_that_is_the_image_itself_is_refused() -> None:
+    with pytest.raises(ConfigError, match="app is built from itself"):
+        edges([image("app", os="target:app")], {})
+
+
+def test_an_image_may_start_from_a_pinned_earlier_self() -> None:
+    assert edges([image("app")], {"app": reads(f"localhost:5050/app@{DIGEST}")}) == ()
+
+
+def test_an_image_may_start_from_a_tag_of_its_own_that_it_does_not_publish() -> None:
+    readings = {"app": reads("localhost:5050/app:bootstrap")}
+    assert edges([image("app")], readings, lambda _, tag: tag != "bootstrap") == ()
+
+
+SHARED = [image(name, "ghcr.io/me/app") for name in ("base", "tooling", "app")]
+
+
+def published(one: Image, tag: str) -> bool:
+    return tag.startswith(f"{one.name}-") if one.name != "app" else "-" not in tag
+
+
+def test_in_a_shared_repository_the_tag_tells_the_parent() -> None:
+    readings = {"app": reads("ghcr.io/me/app:tooling-stable"), "tooling": reads("ghcr.io/me/app:base-1")}
+    found = edges(SHARED, readings, published)
+    assert [(edge.child, edge.parent) for edge in found] == [("app", "tooling"), ("tooling", "base")]
+
+
+def test_in_a_shared_repository_no_tag_is_latest() -> None:
+    readings = {"web": reads("ghcr.io/me/app")}
+    (edge,) = edges([*SHARED, image("web")], readings, lambda one, tag: (one.name, tag) == ("tooling", "latest"))
+    assert edge.parent == "tooling"
+
+
+def test_in_a_shared_repository_a_tag_of_its_own_is_the_image_itself() -> None:
+    with pytest.raises(ConfigError, match="app is built from itself"):
+        edges(SHARED, {"app": reads("ghcr.io/me/app:1.0")}, published)
+
+
+def test_in_a_shared_repository_a_tag_that_nobody_publishes_is_an_outside_image() -> None:
+    assert edges(SHARED, {"app": reads("ghcr.io/me/app:other-1")}, published) == ()
+
+
+@pytest.mark.parametrize("reference", ["ghcr.io/me/app:base-1", f"ghcr.io/me/app@{DIGEST}"])
+def test_a_shared_repository_without_a_telling_tag_is_ambiguous(reference: str) -> None:
+    with pytest.raises(ConfigError, match=r"Dockerfile\.web:1: .*share the repository: app, base, tooling"):
+        edges([*SHARED, image("web")], {"web": reads(reference)}, published if "@" in reference else None)
+
+
+def test_a_repository_of_another_registry_that_ends_like_ours_is_a_lookalike() -> None:
+    images = [image("base"), image("app"), image("web")]
+    readings = {"app": reads("ghcr.io/me/base:1", "localhost:5050/base"), "web": reads("base", "debian")}
+    found = lookalikes(images, readings)
+    assert [(child.name, use.raw, meant.name) for child, use, meant in found] == [
+        ("app", "ghcr.io/me/base:1", "base"),
+        ("web", "base", "base"),
+    ]
+
+
+def test_extending_the_outside_image_of_the_same_name_is_no_lookalike() -> None:
+    images = [image("proxy"), image("nginx")]
+    assert lookalikes(images, {"nginx": reads("nginx:1.29"), "proxy": reads("nginx")}) == ()
