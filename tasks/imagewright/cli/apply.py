@@ -1,0 +1,142 @@
+"""A plan carried out: the services, base images and builder that it needs, the builds, and what came of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from imagewright.builds.bake import BakeOptions, bake_image
+from imagewright.builds.builder import LOCAL, Builder, resolve
+from imagewright.builds.plan import Plan, PlanImage
+from imagewright.builds.request import Request
+from imagewright.builds.result import ImageResult, exit_code, to_json
+from imagewright.builds.run import Job, RunOptions, execute
+from imagewright.builds.sizes import with_sizes
+from imagewright.builds.view import make_view
+from imagewright.cli.project import Project
+from imagewright.errors import UsageError
+from imagewright.references import Reference
+from imagewright.services import manager
+from imagewright.tools.docker import Docker
+
+
+def apply_and_report(project: Project, plan: Plan, asked: Request, options: BakeOptions, *, as_json: bool) -> None:
+    """Build what the plan says, show how it goes and what came of it, and exit with that."""
+    begin = time.monotonic()
+    secrets = _secret_values(plan, asked, project.environ)
+    builder = _ready(project, plan, asked)
+    options = replace(options, root=project.root)
+    view = make_view(asked.progress, sys.stderr, project.environ)
+    results = execute(
+        [_job(item) for item in plan.to_build],
+        bake=lambda job, digests: bake_image(plan, job.name, options, digests),
+        builder=builder,
+        options=RunOptions(
+            root=project.root,
+            jobs=project.settings.builder.jobs or os.cpu_count() or 1,
+            push=asked.output == "push",
+            retries=project.settings.builder.retries,
+            secrets=secrets,
+        ),
+        view=view,
+        docker=Docker(builder.docker_config, project.environ),
+        log_folder=_log_folder(project),
+    )
+    if asked.output == "push":
+        results = _measured(project, plan, results)
+    seconds = time.monotonic() - begin
+    view.finish(results, seconds)
+    if as_json:
+        print(json.dumps(to_json(results, seconds=seconds), indent=2))  # noqa: T201
+    if code := exit_code(results):
+        raise Exit(code=code)
+
+
+def _ready(project: Project, plan: Plan, asked: Request) -> Builder:
+    """A builder that can do it; a registry on this machine and base images where they are ours to provide."""
+    places, environ, say = project.places, project.environ, project.say
+    builder = resolve(asked.builder or project.settings.builder.name, places, environ=environ, say=say)
+    for item in plan.to_build:
+        builder.require(output=asked.output, platforms=item.platforms)
+    pushes_here = asked.output == "push" and any(
+        Reference.parse(item.image.repository).domain == places.registry for item in plan.to_build
+    )
+    is_local = builder.name.startswith(LOCAL)
+    if pushes_here or (is_local and project.settings.bases):
+        manager.ensure(("registry",), places, environ=environ, say=say)
+    if is_local:  # it looks in our registry for Docker Hub's images first
+        _provide_bases(project, plan)
+    return builder
+
+
+def _provide_bases(project: Project, plan: Plan) -> None:
+    if not project.settings.bases:
+        return
+    from imagewright.bases.ensure import docker_hub_answers, ensure_bases
+    from imagewright.registry.client import Registry
+
+    places = project.places
+    ensure_bases(
+        {
+            use.reference
+            for item in plan.to_build
+            for use in project.readings[item.name].images
+            if use.reference is not None
+        },
+        project.settings.bases,
+        platforms=sorted({platform for item in plan.to_build for platform in item.platforms}),
+        connect=lambda: Registry(places.registry),
+        state=places.service("registry"),
+        cache=places.cache,
+        say=project.say,
+        reachable=docker_hub_answers,
+    )
+
+
+def _secret_values(plan: Plan, asked: Request, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that are masked in whatever is shown or kept; UsageError for one that is not there."""
+    names = dict.fromkeys(asked.secret_build_args, "build argument")
+    for item in plan.to_build:
+        names |= dict.fromkeys(item.image.secret_build_args, f"build argument of {item.name}")
+        names |= {name: f"secret of {item.name}" for _, kind, name in item.image.secrets if kind == "env"}
+    for name, what in names.items():
+        if name not in environ:
+            raise UsageError(f"the {what} {name} has no value", hint=f"set {name} in the environment")
+    return tuple(environ[name] for name in names)
+
+
+def _job(item: PlanImage) -> Job:
+    return Job(
+        name=item.name,
+        parents=tuple(parent.name for parent in item.parents if parent.origin == "build"),
+        tags=item.tags,
+        platforms=item.platforms,
+        repository=item.image.repository,
+    )
+
+
+def _measured(project: Project, plan: Plan, results: Sequence[ImageResult]) -> tuple[ImageResult, ...]:
+    def measure(repository: str, digest: str) -> Mapping[str, int]:
+        from imagewright.registry.client import Registry
+
+        reference = Reference.parse(repository)
+        with Registry(reference.domain) as registry:
+            manifest = registry.manifest(reference.path, digest)
+            return registry.sizes(reference.path, manifest) if manifest else {}
+
+    repositories = {item.name: item.image.repository for item in plan.images}
+    return with_sizes(results, repositories, measure=measure, memory=project.places.cache / "sizes.json")
+
+
+def _log_folder(project: Project) -> Path:
+    """One folder a repository, so that two of them do not overwrite each other's logs."""
+    key = sha256(os.fsencode(project.root)).hexdigest()[:8]
+    return project.places.state / "logs" / f"{project.root.name}-{key}"

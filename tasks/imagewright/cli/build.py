@@ -1,0 +1,149 @@
+"""`invoke build` and `invoke plan`."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from typing import Any
+
+from imagewright.builds.bake import BakeOptions, bake_plan
+from imagewright.builds.plan import Plan, plan_named, to_json
+from imagewright.builds.request import Request, request
+from imagewright.cli.project import Project
+from imagewright.cli.table import show_table
+from imagewright.cli.task import task
+
+_NAMES = "NAME, NAME:TAG, NAME,NAME, a glob such as 'snap*', or all"
+_OPTIONS = {
+    "names": _NAMES,
+    "push": "push the images (the default); --no-push only fills the builder's cache",
+    "load": "load the images into this machine's Docker engine instead of pushing them",
+    "output": "write dist/NAME/TAG/image.tar (tar), or an OCI layout (oci), instead of pushing",
+    "platform": "platforms instead of the configured ones: linux/amd64,linux/arm64",
+    "tag": "tags instead of the default ones: 1.2,latest",
+    "no_cache": "run every step again",
+    "build_arg": "a build argument NAME=VALUE; NAME alone takes the environment's value and shows it nowhere",
+    "builder": "the buildx builder, instead of the configured one",
+    "dry_run": "show the plan and do nothing",
+    "json": "print the result (with --dry-run the plan) as JSON",
+    "progress": "auto, plain, tty or quiet",
+}
+
+
+@task(positional=["names"], iterable=["build_arg"], help=_OPTIONS)
+def build(
+    c: Any,
+    names: str,
+    push: bool = True,
+    load: bool = False,
+    output: str | None = None,
+    platform: str | None = None,
+    tag: str | None = None,
+    no_cache: bool = False,
+    build_arg: Sequence[str] | None = None,  # Invoke takes another default's own type for that of the values
+    builder: str | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+    progress: str = "auto",
+) -> None:
+    """Build images and what they are built on, and push them."""
+    asked = request(
+        push=push,
+        load=load,
+        output=output,
+        platform=platform,
+        tag=tag,
+        no_cache=no_cache,
+        build_arg=build_arg or (),
+        builder=builder,
+        progress=progress,
+    )
+    project = Project.open(c)
+    made = named_plan(project, names, asked)
+    if dry_run:
+        show_plan(made, as_json=json)
+        return
+    from imagewright.cli.apply import apply_and_report
+
+    apply_and_report(project, made, asked, bake_options(project, asked), as_json=json)
+
+
+@task(
+    positional=["names"],
+    help={
+        "names": _NAMES,
+        "json": "print the plan as JSON",
+        "bake": "print it as a docker-bake file for plain `docker buildx bake`",
+        "platform": _OPTIONS["platform"],
+        "tag": _OPTIONS["tag"],
+    },
+)
+def plan(
+    c: Any,
+    names: str,
+    json: bool = False,
+    bake: bool = False,
+    platform: str | None = None,
+    tag: str | None = None,
+) -> None:
+    """Show what `build` would do, in build order."""
+    project = Project.open(c)
+    asked = request(platform=platform, tag=tag)
+    made = named_plan(project, names, asked)
+    if bake:
+        print(json_module.dumps(bake_plan(made, bake_options(project, asked)), indent=2))  # noqa: T201
+    else:
+        show_plan(made, as_json=json)
+
+
+def named_plan(project: Project, names: str, asked: Request) -> Plan:
+    """The plan for the names of the command line; a Dockerfile among them that cannot be read is an error."""
+    from imagewright.images.selection import select
+
+    tags: dict[str, tuple[str, ...]] = {}
+    for chosen in select(names, project.images):
+        given = tags.get(chosen.name, ())
+        tags[chosen.name] = (*given, chosen.tag) if chosen.tag else given
+    graph = project.graph
+    for name in (name for chosen in tags for name in (*graph.ancestors(chosen), chosen)):
+        if error := project.broken.get(name):
+            raise error
+    return plan_named(
+        list(tags),
+        images=project.by_name,
+        graph=graph,
+        head=project.head,
+        tags={image.name: project.tags(image, tags.get(image.name) or asked.tags) for image in project.images},
+        platforms=asked.platforms,
+    )
+
+
+def bake_options(project: Project, asked: Request) -> BakeOptions:
+    """What of the command line and of the repository goes into a bake file."""
+    return BakeOptions(
+        output=asked.output,
+        no_cache=asked.no_cache,
+        build_args=dict(asked.build_args),
+        secret_build_args=asked.secret_build_args,
+        declare_epoch=project.declare_epoch,
+        source=project.repository.origin() if project.repository else None,
+    )
+
+
+def show_plan(made: Plan, *, as_json: bool) -> None:
+    """The plan on standard output."""
+    if as_json:
+        print(json_module.dumps(to_json(made), indent=2))  # noqa: T201
+        return
+    rows = [
+        [
+            item.action,
+            item.name,
+            ", ".join(item.tags),
+            ", ".join(item.platforms),
+            ", ".join(f"{parent.name} ({parent.origin})" for parent in item.parents) or "",
+            "; ".join(reason.detail for reason in item.reasons),
+        ]
+        for item in made.images
+    ]
+    show_table(("action", "image", "references", "platforms", "parents", "because"), rows)
