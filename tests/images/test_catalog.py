@@ -8,7 +8,7 @@ import pytest
 from imagewright.config.models import Settings
 from imagewright.errors import ConfigError
 from imagewright.images.catalog import catalog
-from imagewright.images.model import Found
+from imagewright.images.model import BuildSecret, Found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def test_an_images_own_settings_win() -> None:
     assert (app.platforms, base.platforms) == (("linux/arm64",), ("linux/amd64", "linux/arm64"))
     assert app.build_args == {"A": "1", "BASE": "ghcr.io/me/base"}
     assert (app.target, app.secret_build_args) == ("server", ("KEY",))
-    assert app.secrets == (("a", "env", "A"), ("b", "src", "b.txt"))
+    assert app.secrets == (BuildSecret("a", "env", "A"), BuildSecret("b", "src", "b.txt"))
     assert (app.contexts, app.labels) == ({"certificates": "docker/certificates"}, {"k": "v"})
     assert (app.title, app.version, app.paths) == ("The app", "1.2", ("top.sh", "shared/**"))
 

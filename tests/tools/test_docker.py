@@ -207,3 +207,21 @@ assert type(door.Docker()._client()) is ClientConfig
 assert isinstance(DockerClient().client_config, ClientConfig)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_that_start_together_import_it_once() -> None:
+    code = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import imagewright.tools.docker as door
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(8)
+def client():
+    barrier.wait()
+    return door.Docker()._client()
+with ThreadPoolExecutor(8) as pool:
+    found = [future.result() for future in [pool.submit(client) for _ in range(8)]]
+assert len({type(one) for one in found}) == 1
+assert "python_on_whales" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

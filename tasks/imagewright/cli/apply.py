@@ -27,11 +27,13 @@ from imagewright.references import Reference
 from imagewright.services import manager
 from imagewright.tools.docker import Docker
 
+_MASKED_FILE_BYTES = 8192
+
 
 def apply_and_report(project: Project, plan: Plan, asked: Request, options: BakeOptions, *, as_json: bool) -> None:
     """Build what the plan says, show how it goes and what came of it, and exit with that."""
     begin = time.monotonic()
-    secrets = _secret_values(plan, asked, project.environ)
+    secrets = (*_secret_values(plan, asked, project.environ), *_secret_files(plan, project.root))
     builder = _ready(project, plan, asked)
     options = replace(options, root=project.root)
     view = make_view(asked.progress, sys.stderr, project.environ)
@@ -73,11 +75,11 @@ def _ready(project: Project, plan: Plan, asked: Request) -> Builder:
     if pushes_here or (is_local and project.settings.bases):
         manager.ensure(("registry",), places, environ=environ, say=say)
     if is_local:  # it looks in our registry for Docker Hub's images first
-        _provide_bases(project, plan)
+        _provide_bases(project, plan, refresh=asked.no_cache)
     return builder
 
 
-def _provide_bases(project: Project, plan: Plan) -> None:
+def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
     if not project.settings.bases:
         return
     from imagewright.bases.ensure import docker_hub_answers, ensure_bases
@@ -98,6 +100,7 @@ def _provide_bases(project: Project, plan: Plan) -> None:
         cache=places.cache,
         say=project.say,
         reachable=docker_hub_answers,
+        refresh=refresh,
     )
 
 
@@ -106,11 +109,23 @@ def _secret_values(plan: Plan, asked: Request, environ: Mapping[str, str]) -> tu
     names = dict.fromkeys(asked.secret_build_args, "build argument")
     for item in plan.to_build:
         names |= dict.fromkeys(item.image.secret_build_args, f"build argument of {item.name}")
-        names |= {name: f"secret of {item.name}" for _, kind, name in item.image.secrets if kind == "env"}
+        names |= {
+            secret.source: f"secret of {item.name}"
+            for secret in item.image.secrets
+            if secret.kind == "env" and not (secret.optional and secret.source not in environ)
+        }
     for name, what in names.items():
         if name not in environ:
             raise UsageError(f"the {what} {name} has no value", hint=f"set {name} in the environment")
     return tuple(environ[name] for name in names)
+
+
+def _secret_files(plan: Plan, root: Path) -> tuple[str, ...]:
+    """What stands in the files of secrets, to be masked too; one that is not there is the build's own error."""
+    files = {root / secret.source for item in plan.to_build for secret in item.image.secrets if secret.kind == "src"}
+    # A larger file is a bundle of certificates or an archive: thousands of lines to look for in every line of output.
+    found = (file for file in sorted(files) if file.is_file() and file.stat().st_size <= _MASKED_FILE_BYTES)
+    return tuple(file.read_text(encoding="utf-8", errors="replace") for file in found)
 
 
 def _job(item: PlanImage) -> Job:

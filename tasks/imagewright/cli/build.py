@@ -6,11 +6,7 @@ import json as json_module
 from collections.abc import Sequence
 from typing import Any
 
-from imagewright.builds.bake import BakeOptions, bake_plan
-from imagewright.builds.plan import Plan, plan_named, to_json
-from imagewright.builds.request import Request, request
 from imagewright.cli.project import Project
-from imagewright.cli.table import show_table
 from imagewright.cli.task import task
 
 _NAMES = "NAME, NAME:TAG, NAME,NAME, a glob such as 'snap*', or all"
@@ -47,6 +43,9 @@ def build(
     progress: str = "auto",
 ) -> None:
     """Build images and what they are built on, and push them."""
+    from imagewright.builds.request import request
+    from imagewright.cli.planning import bake_options, named_plan, show_plan
+
     asked = request(
         push=push,
         load=load,
@@ -87,6 +86,10 @@ def plan(
     tag: str | None = None,
 ) -> None:
     """Show what `build` would do, in build order."""
+    from imagewright.builds.bake import bake_plan
+    from imagewright.builds.request import request
+    from imagewright.cli.planning import bake_options, named_plan, show_plan
+
     project = Project.open(c)
     asked = request(platform=platform, tag=tag)
     made = named_plan(project, names, asked)
@@ -94,56 +97,3 @@ def plan(
         print(json_module.dumps(bake_plan(made, bake_options(project, asked)), indent=2))  # noqa: T201
     else:
         show_plan(made, as_json=json)
-
-
-def named_plan(project: Project, names: str, asked: Request) -> Plan:
-    """The plan for the names of the command line; a Dockerfile among them that cannot be read is an error."""
-    from imagewright.images.selection import select
-
-    tags: dict[str, tuple[str, ...]] = {}
-    for chosen in select(names, project.images):
-        given = tags.get(chosen.name, ())
-        tags[chosen.name] = (*given, chosen.tag) if chosen.tag else given
-    graph = project.graph
-    for name in (name for chosen in tags for name in (*graph.ancestors(chosen), chosen)):
-        if error := project.broken.get(name):
-            raise error
-    return plan_named(
-        list(tags),
-        images=project.by_name,
-        graph=graph,
-        head=project.head,
-        tags={image.name: project.tags(image, tags.get(image.name) or asked.tags) for image in project.images},
-        platforms=asked.platforms,
-    )
-
-
-def bake_options(project: Project, asked: Request) -> BakeOptions:
-    """What of the command line and of the repository goes into a bake file."""
-    return BakeOptions(
-        output=asked.output,
-        no_cache=asked.no_cache,
-        build_args=dict(asked.build_args),
-        secret_build_args=asked.secret_build_args,
-        declare_epoch=project.declare_epoch,
-        source=project.repository.origin() if project.repository else None,
-    )
-
-
-def show_plan(made: Plan, *, as_json: bool) -> None:
-    """The plan on standard output."""
-    if as_json:
-        print(json_module.dumps(to_json(made), indent=2))  # noqa: T201
-        return
-    rows = [
-        [
-            item.action,
-            item.name,
-            ", ".join(item.tags),
-            ", ".join(item.platforms),
-            ", ".join(f"{parent.name} ({parent.origin})" for parent in item.parents) or "",
-            "; ".join(reason.detail for reason in item.reasons),
-        ]
-        for item in made.images
-    ]
-    show_table(("action", "image", "references", "platforms", "parents", "because"), rows)

@@ -23,7 +23,6 @@ _WAYS = f"pipe it to --password-stdin, set {_PASSWORD}, or run this at a termina
 
 @task(
     defaults={"registry": ""},
-    auto_shortflags=False,  # `-p` is docker's option for the password itself: it must not seem to be one here
     help={
         "registry": "The registry's host (ghcr.io); the default is the configuration's.",
         "user": f"The user name; else {_USER}, else it is asked for.",

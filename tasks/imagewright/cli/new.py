@@ -8,8 +8,6 @@ from imagewright.cli.project import Project
 from imagewright.cli.show import write
 from imagewright.cli.task import task
 from imagewright.errors import ConfigError, UsageError
-from imagewright.images.discover import EVERY_IMAGE
-from imagewright.images.template import dockerfile
 from imagewright.references import InvalidReferenceError, Reference, is_repository_path
 
 if TYPE_CHECKING:
@@ -31,6 +29,8 @@ DEFAULT_BASE = "debian:trixie-slim"
 )
 def new(c: Context, name: str, base: str = DEFAULT_BASE, force: bool = False) -> None:
     """Write a small sound Dockerfile for a new image: pinned base, no package lists, not root."""
+    from imagewright.images.template import dockerfile
+
     project = Project.open(c)
     place = place_for(name, project.settings.discover)
     known = images_so_far(project)
@@ -45,6 +45,8 @@ def new(c: Context, name: str, base: str = DEFAULT_BASE, force: bool = False) ->
 
 def place_for(name: str, patterns: Sequence[str]) -> str:
     """Where the Dockerfile of a new image goes, relative to the root: the first pattern that says it all."""
+    from imagewright.images.discover import EVERY_IMAGE
+
     if not is_repository_path(name) or "/" in name or name == EVERY_IMAGE:
         hint = "small letters and digits, joined by `-`, `.` or `_`, for example my-app"
         raise UsageError(f"{name!r} cannot be an image's name", hint=hint)

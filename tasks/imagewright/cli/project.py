@@ -9,14 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from imagewright.builds.plan import NO_HEAD, Head
-from imagewright.errors import DockerfileError
-from imagewright.images.graph import Graph, edges
-from imagewright.images.model import Image, Reading
-from imagewright.tags.policy import default_tags
-
 if TYPE_CHECKING:
+    from imagewright.builds.plan import Head
     from imagewright.config.models import Settings
+    from imagewright.errors import DockerfileError
+    from imagewright.images.graph import Graph
+    from imagewright.images.model import Image, Reading
     from imagewright.images.readings import Readings
     from imagewright.services.places import Places
     from imagewright.tools.git import Repository
@@ -73,12 +71,16 @@ class Project:
     @cached_property
     def head(self) -> Head:
         """The commit that is checked out, and whether the work tree differs from it."""
+        from imagewright.builds.plan import NO_HEAD, Head
+
         if self.repository is None or (commit := self.repository.head()) is None:
             return NO_HEAD
         return Head(commit=commit.oid, time=commit.time, dirty=self.repository.is_dirty())
 
     def tags(self, image: Image, given: Sequence[str] = ()) -> tuple[str, ...]:
         """The full references that a build of the image gets now."""
+        from imagewright.tags.policy import default_tags
+
         tags = given or default_tags(self.head.commit, dirty=self.head.dirty)
         return tuple(f"{image.repository}:{tag}" for tag in tags)
 
@@ -123,6 +125,8 @@ class Project:
     @cached_property
     def graph(self) -> Graph:
         """The images and what they are built on; ConfigError for a cycle."""
+        from imagewright.images.graph import Graph, edges
+
         return Graph(self.images, edges(self.images, self.readings))
 
 

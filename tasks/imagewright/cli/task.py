@@ -77,7 +77,12 @@ class ImagewrightTask(Task):  # type: ignore[type-arg]
 
 
 def task(**options: Any) -> Callable[[Callable[..., Any]], ImagewrightTask]:
-    """`invoke.task` with this package's error handling; the same options, and `defaults` (see ImagewrightTask)."""
+    """`invoke.task` with this package's error handling; the same options, and `defaults` (see ImagewrightTask).
+
+    No short flags: Invoke deals them out by itself, and another option can change what `-p` means
+    (which is the password itself for `docker login`).
+    """
+    options.setdefault("auto_shortflags", False)
     return invoke_task(klass=ImagewrightTask, **options)
 
 

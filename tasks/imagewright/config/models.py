@@ -95,6 +95,7 @@ class Secret(Section):
     id: str = Field(description="The id that the Dockerfile names.")
     env: str | None = Field(default=None, description="The environment variable that holds the value.")
     src: str | None = Field(default=None, description="The file that holds the value, relative to the repository root.")
+    optional: bool = Field(default=False, description="Leave it out where that variable or file is not there.")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

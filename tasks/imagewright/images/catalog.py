@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from imagewright.config.problems import combined, near
 from imagewright.errors import ConfigError
-from imagewright.images.model import Image
+from imagewright.images.model import BuildSecret, Image
 from imagewright.images.selection import is_glob
 from imagewright.references import InvalidReferenceError, Reference
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from imagewright.config.models import ImageSettings, Secret, Settings
-    from imagewright.images.model import Found
+    from imagewright.images.model import BuildSecret, Found
 
 _WHERE = "config/images.yml"
 
@@ -111,5 +111,7 @@ def _context(name: str, written: str) -> str:
     return context
 
 
-def _secret(secret: Secret) -> tuple[str, str, str]:
-    return (secret.id, "env", secret.env) if secret.env is not None else (secret.id, "src", secret.src or "")
+def _secret(secret: Secret) -> BuildSecret:
+    if secret.env is not None:
+        return BuildSecret(secret.id, "env", secret.env, secret.optional)
+    return BuildSecret(secret.id, "src", secret.src or "", secret.optional)

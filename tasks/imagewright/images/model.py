@@ -19,6 +19,16 @@ class Found:
     pattern: str
 
 
+@dataclass(frozen=True, slots=True)
+class BuildSecret:
+    """A value that a RUN may mount: of an environment variable (`env`), or of a file (`src`)."""
+
+    id: str
+    kind: Literal["env", "src"]
+    source: str  # the variable, or the path relative to the repository root
+    optional: bool = False  # left out where the source is not there
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """A unit of building: one Dockerfile with its settings resolved. Paths are relative to the repository root."""
@@ -33,7 +43,7 @@ class Image:
     build_args: Mapping[str, str] = field(default_factory=dict)
     secret_build_args: tuple[str, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
-    secrets: tuple[tuple[str, str, str], ...] = ()  # (id, "env" or "src", variable or path)
+    secrets: tuple[BuildSecret, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
     version: str | None = None

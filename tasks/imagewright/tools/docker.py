@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ _ENGINE_SECONDS = 5
 # The bake files are made by this package from the user's own configuration: what they may read is not in question.
 # And provenance in the metadata file would hold the values of all build arguments, secret ones too.
 _BAKE_ENVIRONMENT = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0", "BUILDX_METADATA_PROVENANCE": "disabled"}
+_IMPORT = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,25 +193,30 @@ class Docker:
         return BuildxCLI(self._client())
 
     def _client(self) -> ClientConfig:
-        config: ClientConfig = _client_module().ClientConfig(config=self._given, client_type="docker")
-        return config
+        config = self._given or self._environ.get("DOCKER_CONFIG")
+        made: ClientConfig = _client_module().ClientConfig(config=config, client_type="docker")
+        return made
 
 
+@cache
 def _client_module() -> Any:
     """python-on-whales' builder of command lines, without the 0.1 s that the rest of the package takes to import.
 
     Its `__init__` imports all components with their pydantic models; a build needs none of them. So this one module is
     imported below the package, found but not run. The package itself can still be imported later, as if nothing was.
     """
-    package = "python_on_whales"
-    spec = None if package in sys.modules else importlib.util.find_spec(package)
-    if spec is not None:
-        sys.modules[package] = importlib.util.module_from_spec(spec)
-    try:
-        return importlib.import_module(f"{package}.client_config")
-    finally:
+    package, name = "python_on_whales", "python_on_whales.client_config"
+    with _IMPORT:  # builds come here in threads of their own, and must not see each other's half of it
+        if name in sys.modules:
+            return sys.modules[name]
+        spec = None if package in sys.modules else importlib.util.find_spec(package)
         if spec is not None:
-            del sys.modules[package]
+            sys.modules[package] = importlib.util.module_from_spec(spec)
+        try:
+            return importlib.import_module(name)
+        finally:
+            if spec is not None:
+                del sys.modules[package]
 
 
 @contextmanager
@@ -231,8 +238,8 @@ def _told() -> Iterator[None]:
 
 def is_plugin_missing(text: str) -> bool:
     """Whether this is how docker says that it has no buildx plugin."""
-    # Without the plugin docker takes the options for its own: `unknown flag: --file`.
-    signs = r"unknown command: docker buildx|unknown flag: --(file|builder)\b|is not a docker command"
+    # An old docker takes the plugin's options for its own (`unknown flag: --file`), and shows its own usage.
+    signs = r"unknown command: docker buildx|Usage:\s+docker \[OPTIONS\] COMMAND|'buildx' is not a docker command"
     return re.search(signs, text) is not None
 
 

@@ -85,9 +85,9 @@ class Repository:
     top: Path
     prefix: str  # of `root` below `top`, with a slash at the end; "" where they are the same
 
-    def run(self, *args: str, stdin: bytes | None = None) -> Completed:
-        """Run git in `root`; the exit code is the caller's to judge."""
-        return _git(self.root, *args, stdin=stdin)
+    def run(self, *args: str, stdin: bytes | None = None, seconds: float | None = None) -> Completed:
+        """Run git in `root`; the exit code is the caller's to judge. Past `seconds`: `subprocess.TimeoutExpired`."""
+        return _git(self.root, *args, stdin=stdin, seconds=seconds)
 
     def head(self) -> Commit | None:
         """The commit that is checked out; None where there is none yet."""
@@ -121,15 +121,16 @@ class Repository:
 
         ImagewrightError: the repository has no such commit.
         """
-        tree = f"{revision}:{self.prefix.rstrip('/')}" if self.prefix else f"{revision}^{{tree}}"
-        done = self.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree)
-        if done.code and self.prefix and self.commit(revision):
-            return {}
-        entries: dict[str, Entry] = {}
-        for record in _text(_checked(done)).split("\0")[:-1]:
-            head, _, path = record.partition("\t")
-            entries[path] = Entry(sys.intern(head[:6]), head[head.rindex(" ") + 1 :])
-        return entries
+        return _entries(self._records_at(revision))
+
+    def steering_at(self, revision: str) -> dict[str, Entry]:
+        """Only what decides which other files an image uses: links, submodules and `*.dockerignore` files.
+
+        It costs a third of `entries_at`. ImagewrightError: the repository has no such commit.
+        """
+        records = self._records_at(revision).split(b"\0")
+        steering = [one for one in records if one[:2] in (b"12", b"16") or one.endswith(b".dockerignore")]
+        return _entries(b"\0".join([*steering, b""]))
 
     def entries_of_worktree(self) -> WorkTree:
         """The same of the work tree: staged, changed and untracked files as they would be if they were committed.
@@ -137,38 +138,43 @@ class Repository:
         A file that git holds for unchanged has the id that git knows: line ends (autocrlf) and executable bits
         (fileMode) of the checkout do not count. A sparse checkout has all files.
         """
-        entries, unmerged = self._index()
-        changed = set(unmerged)
-        rehash: dict[str, str] = {}  # path: mode
-        dirty_submodules: list[str] = []
-        status = ("status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
-        for record in _text(self._must(*status, "--", ".")).split("\0")[:-1]:
+        entries = self.entries_at("HEAD") if self.head() else {}
+        changes = self.changes_of_worktree()
+        for change in changes:
+            if change.after is None:
+                entries.pop(change.path, None)
+            else:
+                entries[change.path] = change.after
+        return WorkTree(entries, frozenset(change.path for change in changes))
+
+    def changes_of_worktree(self) -> tuple[Change, ...]:
+        """What differs between HEAD and the work tree, as `entries_of_worktree` sees it."""
+        before: dict[str, Entry | None] = {}
+        after: dict[str, Entry | None] = {}
+        rehash: dict[str, str] = {}  # path: mode, "" where it is to be found
+        submodules: list[str] = []
+        options = ("--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
+        for record in _text(self._must("status", *options, "--", ".")).split("\0")[:-1]:
             kind = record[0]
             if kind == "?":
                 path = record[2:].removeprefix(self.prefix)
-                if path.endswith("/"):
-                    rehash.update(_files_below(self.root, path))
-                else:
-                    rehash[path] = ""
-                changed.add(path)
+                rehash.update(_files_below(self.root, path) if path.endswith("/") else [(path, "")])
                 continue
             fields = record.split(" ", 10 if kind == "u" else 8)
             path, state = fields[-1].removeprefix(self.prefix), fields[1]
-            changed.add(path)
-            mode = fields[6 if kind == "u" else 5]
-            if kind == "u" or state[1] in "MTA":
-                if mode == SUBMODULE:
-                    dirty_submodules.append(path)
-                else:
-                    rehash[path] = mode
-            if mode == "000000" and state[1] == "D":
-                entries.pop(path, None)
-        for path in unmerged | rehash.keys():
-            entries.pop(path, None)
-        entries.update(self._hash(rehash))
-        for path in dirty_submodules:
-            entries[path] = self._submodule(path)
-        return WorkTree(entries, frozenset(changed))
+            head, mode = ((fields[4], fields[8]), fields[6]) if kind == "u" else ((fields[3], fields[6]), fields[5])
+            before[path] = _entry(*head)
+            if mode == SUBMODULE and state[1] != ".":
+                submodules.append(path)
+            elif kind == "u" or state[1] in "MTA":
+                rehash[path] = mode
+            else:
+                after[path] = None if state[1] == "D" else _entry(fields[4], fields[7])
+        after.update(self._hash(rehash))
+        after.update({path: self._submodule(path) for path in submodules})
+        paths = sorted({**before, **after})
+        changes = (Change(path, before.get(path), after.get(path)) for path in paths)
+        return tuple(change for change in changes if change.before != change.after)
 
     def ignored(self) -> tuple[str, ...]:
         """What git ignores below `root`, whole folders as one name with a slash at the end."""
@@ -205,24 +211,18 @@ class Repository:
         found: list[Change] = []
         for head, path in zip(fields, fields, strict=True):
             old_mode, mode, old_oid, oid, _ = head[1:].split(" ")
-            old = None if old_mode == "000000" else Entry(old_mode, old_oid)
-            found.append(Change(path, old, None if mode == "000000" else Entry(mode, oid)))
+            found.append(Change(path, _entry(old_mode, old_oid), _entry(mode, oid)))
         return tuple(found)
 
     def _must(self, *args: str, stdin: bytes | None = None) -> bytes:
         return _checked(self.run(*args, stdin=stdin))
 
-    def _index(self) -> tuple[dict[str, Entry], set[str]]:
-        """The index, and the paths of unresolved merges in it."""
-        entries: dict[str, Entry] = {}
-        unmerged: set[str] = set()
-        for record in _text(self._must("ls-files", "--stage", "-z")).split("\0")[:-1]:
-            head, _, path = record.partition("\t")
-            mode, oid, stage = head.split(" ")
-            entries[path] = Entry(sys.intern(mode), oid)
-            if stage != "0":
-                unmerged.add(path)
-        return entries, unmerged
+    def _records_at(self, revision: str) -> bytes:
+        tree = f"{revision}:{self.prefix.rstrip('/')}" if self.prefix else f"{revision}^{{tree}}"
+        done = self.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree)
+        if done.code and self.prefix and self.commit(revision):
+            return b""
+        return _checked(done)
 
     def _hash(self, modes: dict[str, str]) -> dict[str, Entry]:
         """Entries for files of the work tree; a mode of "" is still to be found."""
@@ -296,11 +296,11 @@ def without_credentials(address: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}@{host}" if parts.scheme == "ssh" else host))
 
 
-def _git(folder: Path, *args: str, stdin: bytes | None = None) -> Completed:
+def _git(folder: Path, *args: str, stdin: bytes | None = None, seconds: float | None = None) -> Completed:
     env: dict[str, str | None] = {name: None for name in os.environ if name.startswith("GIT_") and not _is_kept(name)}
     env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     settings = ("-c", "core.quotepath=off", "-c", "status.relativePaths=false")
-    return run(("git", *settings, *args), cwd=folder, env=env, stdin=stdin)
+    return run(("git", *settings, *args), cwd=folder, env=env, stdin=stdin, seconds=seconds)
 
 
 def _is_kept(name: str) -> bool:
@@ -312,6 +312,18 @@ def _checked(done: Completed) -> bytes:
         subcommand = next((arg for arg in done.args[5:] if not arg.startswith("-")), "")
         raise ImagewrightError(f"git {subcommand} failed: {done.error_text or done.code}")
     return done.stdout
+
+
+def _entries(records: bytes) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for record in _text(records).split("\0")[:-1]:
+        head, _, path = record.partition("\t")
+        entries[path] = Entry(sys.intern(head[:6]), head[head.rindex(" ") + 1 :])
+    return entries
+
+
+def _entry(mode: str, oid: str) -> Entry | None:
+    return None if mode == "000000" else Entry(mode, oid)
 
 
 def _text(output: bytes) -> str:

@@ -73,9 +73,8 @@ def stream(
     "cancel"), then killed after ten seconds: nothing is left running.
     """
     with _started(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL, merge=True) as child:
-        assert child.stdout is not None
         on_start(child)
-        for raw in child.stdout:
+        for raw in child.stdout or ():
             on_line(raw.decode(errors="replace").rstrip("\n"))
         child.wait()
     return child.returncode

@@ -1,0 +1,1 @@
+df --output=pcent / | tail -n 1 | tr -d " "

@@ -1,0 +1,1 @@
+cut -d " " -f 1 /proc/loadavg

@@ -1,0 +1,194 @@
+"""From the plan to a docker-bake file, the form in which buildx takes it.
+
+The file is plain and portable: `docker buildx bake --file FILE` from the repository root does the same build on any
+builder. Source of the keys: the bake file reference of docker's documentation.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from imagewright.builds.labels import labels
+from imagewright.builds.plan import Plan, PlanImage
+from imagewright.images.model import BuildSecret
+from imagewright.references import InvalidReferenceError, Reference
+
+EPOCH = "SOURCE_DATE_EPOCH"
+
+Output = Literal["push", "load", "tar", "oci", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BakeOptions:
+    """What the command line says about the builds of one run."""
+
+    output: Output = "push"
+    no_cache: bool = False
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    secret_build_args: Sequence[str] = ()
+    declare_epoch: Collection[str] = ()  # images whose Dockerfile has `ARG SOURCE_DATE_EPOCH`
+    absent: Collection[BuildSecret] = ()  # optional secrets that are not there
+    source: str | None = None  # the repository's address, for the label
+    dist: str = "dist"  # where archives go
+    root: Path | None = None  # paths are made absolute below it; None leaves them relative
+
+
+def target_name(name: str) -> str:
+    """A legal bake target for an image's name: bake takes letters, digits, `_` and `-` only."""
+    return re.sub(r"[^A-Za-z0-9_-]", lambda match: f"_{ord(match[0]):x}_", name)
+
+
+def bake_plan(plan: Plan, options: BakeOptions) -> dict[str, Any]:
+    """One file for the whole plan: a target for each image, children linked to the targets of their parents."""
+    targets = {
+        target_name(item.name): _target(plan, item, options, _links(item, {}), _output(plan, item, options))
+        for item in plan.to_build
+    }
+    return _document(list(targets), targets, plan.to_build, options)
+
+
+def bake_image(plan: Plan, name: str, options: BakeOptions, digests: Mapping[str, str]) -> dict[str, Any]:
+    """The file that builds one image of the plan.
+
+    A parent in `digests` (just pushed by this run, or reused) stands as exactly that digest in the registry. One
+    that is not is linked as a target without an output of its own: its steps are in the builder's cache, and a
+    linked target with an output would be pushed again.
+    """
+    items = {item.name: item for item in plan.to_build}
+    linked = _linked(name, items, digests)
+    targets = {}
+    for member in linked:
+        item = items[member]
+        output = _output(plan, item, options) if member == name else ["type=cacheonly"]
+        target = _target(plan, item, options, _links(item, digests), output)
+        if member != name:
+            del target["tags"]
+        targets[target_name(member)] = target
+    return _document([target_name(name)], targets, [items[member] for member in linked], options)
+
+
+def _document(
+    default: Sequence[str], targets: Mapping[str, Any], items: Iterable[PlanImage], options: BakeOptions
+) -> dict[str, Any]:
+    secret = sorted({name for item in items for name in _secret_args(item, options)})
+    # bake gives a variable the value of the environment variable of that name: no value stands in the file.
+    variables: dict[str, Any] = {"variable": {name: {} for name in secret}} if secret else {}
+    return {**variables, "group": {"default": {"targets": list(default)}}, "target": targets}
+
+
+def _linked(name: str, items: Mapping[str, PlanImage], digests: Collection[str]) -> Sequence[str]:
+    found, queue = [name], [name]
+    while queue:
+        for parent in items[queue.pop()].parents:
+            if parent.name not in digests and not parent.digest and parent.name not in found:
+                found.append(parent.name)
+                queue.append(parent.name)
+    return found
+
+
+def _links(item: PlanImage, digests: Mapping[str, str]) -> dict[str, str]:
+    links = {}
+    for parent in item.parents:
+        digest = digests.get(parent.name) or parent.digest
+        for text in parent.references:
+            if key := _context_key(text):
+                pinned = f"docker-image://{parent.repository}@{digest}"
+                links[key] = pinned if digest else f"target:{target_name(parent.name)}"
+    return links
+
+
+def _context_key(text: str) -> str | None:
+    """The name under which BuildKit looks for a context that replaces a reference (dockerui/namedcontext.go).
+
+    None for a reference with a digest: who pins a parent gets that parent.
+    """
+    try:
+        reference = Reference.parse(text)
+    except InvalidReferenceError:
+        return text
+    tag = f":{reference.tag}" if reference.tag and reference.tag != "latest" else ""
+    return None if reference.digest else f"{reference.familiar_repository}{tag}"
+
+
+def _target(
+    plan: Plan, item: PlanImage, options: BakeOptions, links: Mapping[str, str], output: Sequence[str]
+) -> dict[str, Any]:
+    image = item.image
+    tag = item.tags[0].rpartition(":")[2]
+    args = {**image.build_args, **options.build_args}
+    if plan.head.time is not None and item.name in options.declare_epoch:
+        args.setdefault(EPOCH, str(plan.head.time))
+    for name in _secret_args(item, options):
+        args.pop(name, None)
+    target: dict[str, Any] = {
+        "context": _path(image.context, options.root),
+        "dockerfile": posixpath.relpath(image.dockerfile, image.context),
+        "args": args,
+        "contexts": {**_named_contexts(image.contexts, options.root), **links},
+        "labels": dict(labels(image, plan.head, source=options.source, tag=tag)),
+        "platforms": list(item.platforms),
+        "tags": list(item.tags),
+        "target": image.target,
+        "secret": [_secret(secret, options.root) for secret in image.secrets if secret not in options.absent],
+        "no-cache": options.no_cache or None,
+        # Provenance holds the times of the run: with it, the same content would get another digest every time.
+        "attest": ["type=provenance,disabled=true"],
+        "output": list(output),
+    }
+    literal = {key: _literal(value) for key, value in target.items()}
+    # null would not do: bake drops such an argument. What is left is the one kind of template that is meant as such.
+    from_environment = {name: f"${{{name}}}" for name in _secret_args(item, options)}
+    literal["args"] = dict(sorted({**literal["args"], **from_environment}.items()))
+    return {key: value for key, value in literal.items() if value not in (None, {}, [])}
+
+
+def _secret_args(item: PlanImage, options: BakeOptions) -> Sequence[str]:
+    return (*item.image.secret_build_args, *options.secret_build_args)
+
+
+def _literal(value: Any) -> Any:
+    """The value as bake reads it: each string of a JSON bake file is a template of HCL (its JSON specification)."""
+    if isinstance(value, str):
+        return value.replace("${", "$${").replace("%{", "%%{")
+    if isinstance(value, dict):
+        return {_literal(key): _literal(inner) for key, inner in value.items()}
+    return [_literal(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _output(plan: Plan, item: PlanImage, options: BakeOptions) -> list[str]:
+    exporter = {
+        "push": "type=registry",
+        "load": "type=docker",
+        "none": "type=cacheonly",
+        "tar": f"type=oci,dest={archive(item, options)}",
+        "oci": f"type=oci,tar=false,dest={archive(item, options)}",
+    }[options.output]
+    if plan.head.time is None or options.output == "none":
+        return [exporter]
+    # The commit's time goes to the exporter. As a build argument, which is docker's other way, it would be a part of
+    # each WORKDIR's cache key: every commit would run again all that comes behind one.
+    return [f"{exporter},source-date-epoch={plan.head.time}"]
+
+
+def archive(item: PlanImage, options: BakeOptions) -> str:
+    """Where `--output` puts an image: `dist/<name>/<tag>/image.tar`, or the folder `image` for an OCI layout."""
+    tag = item.tags[0].rpartition(":")[2]
+    name = "image.tar" if options.output == "tar" else "image"
+    return _path(posixpath.join(options.dist, item.name, tag, name), options.root)
+
+
+def _path(path: str, root: Path | None) -> str:
+    return path if root is None else str(root / path)
+
+
+def _named_contexts(contexts: Mapping[str, str], root: Path | None) -> dict[str, str]:
+    return {name: where if ":" in where else _path(where, root) for name, where in contexts.items()}
+
+
+def _secret(secret: BuildSecret, root: Path | None) -> str:
+    return f"id={secret.id},{secret.kind}={_path(secret.source, root) if secret.kind == 'src' else secret.source}"

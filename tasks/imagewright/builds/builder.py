@@ -1,0 +1,160 @@
+"""Who executes the builds: a buildx builder that is there, or a local buildkitd that is started for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from imagewright.errors import EnvironmentMissingError, UsageError
+from imagewright.tools.buildx_store import StoredBuilder
+from imagewright.tools.docker import BUILDX_HINT, Node
+from imagewright.tools.docker import Docker as DockerDoor
+
+if TYPE_CHECKING:
+    from imagewright.services.places import Places
+
+AUTO = "auto"
+LOCAL = "imagewright"  # what the local buildkitd is called among buildx's builders
+_CONNECT_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """A buildx builder. `docker_config` is the folder that docker must be given to find it; None is the user's own."""
+
+    name: str
+    driver: str  # "docker" is the engine's own, others are "docker-container", "remote", "kubernetes"
+    docker_config: Path | None = None
+    platforms: tuple[str, ...] = ()  # as configured; empty where the builder decides
+    endpoints: tuple[str, ...] = ()
+
+    def require(self, *, output: str, platforms: Sequence[str]) -> None:
+        """UsageError for what the engine's own builder cannot do: an index of platforms, an OCI archive.
+
+        It can where the engine keeps its images in containerd's store, which nothing cheap tells: then name the
+        builder in the configuration.
+        """
+        if self.driver != "docker":
+            return
+        what = "an OCI archive" if output in ("oci", "tar") else "an image for several platforms"
+        if output in ("oci", "tar") or len(platforms) > 1:
+            raise UsageError(
+                f"builder {self.name} is the docker engine's own, and cannot make {what}",
+                hint="`docker buildx create --use` makes one that can; or set `builder.name` in the configuration",
+            )
+
+
+class Docker(Protocol):
+    """What is asked of docker here."""
+
+    def engine_running(self) -> bool:
+        """Whether an engine answers."""
+
+    def current_builder(self) -> StoredBuilder:
+        """The one that buildx takes by itself."""
+
+    def stored_builder(self, name: str) -> StoredBuilder | None:
+        """One that was created before."""
+
+    def builder_drivers(self) -> Mapping[str, str]:
+        """All, with their drivers."""
+
+    def create_builder(self, name: str, nodes: Sequence[Node], *, driver: str = "remote") -> None:
+        """Register one."""
+
+    def remove_builder(self, name: str) -> None:
+        """Forget one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """The local buildkitd: where it listens, and the docker that knows buildx (`config` None: the user's own)."""
+
+    endpoint: str  # "unix:///…/buildkitd.sock"
+    config: Path | None
+    docker: Docker
+
+
+def resolve(name: str, places: Places, *, environ: Mapping[str, str], say: Callable[[str], None]) -> Builder:
+    """The builder that the configuration's `builder.name` or `--builder` means, ready to build.
+
+    `auto` is docker's current builder where an engine runs and docker has buildx, and then nothing is started; else
+    the local buildkitd, which is started where it does not run. EnvironmentMissingError where there is no such
+    builder, its socket does not answer, or the local one cannot be started.
+    """
+    from imagewright.services.docker_config import docker_config, plugin_folders
+    from imagewright.services.manager import ensure
+
+    docker = DockerDoor(environ=environ)
+
+    def local() -> Local:
+        (running,) = ensure(["buildkitd"], places, environ=environ, say=say)
+        config = docker_config(places, environ=environ, say=say)
+        return Local(endpoint=running.address, config=config, docker=DockerDoor(config, environ))
+
+    def has_buildx() -> bool:
+        found = any(os.access(folder / "docker-buildx", os.X_OK) for folder in plugin_folders(environ))
+        return found or docker.buildx_version() is not None
+
+    return choose(name, docker=docker, local=local, has_buildx=has_buildx)
+
+
+def choose(name: str, *, docker: Docker, local: Callable[[], Local], has_buildx: Callable[[], bool]) -> Builder:
+    """`resolve`, with everything that it asks given."""
+    if name == AUTO:
+        if docker.engine_running() and has_buildx():
+            return _checked(docker.current_builder())
+        return _local(local())
+    if name == LOCAL:
+        return _local(local())
+    stored = docker.stored_builder(name)
+    if stored:
+        return _checked(stored)
+    if not has_buildx():
+        raise EnvironmentMissingError(f"builder {name} needs docker's buildx plugin", hint=BUILDX_HINT)
+    drivers = docker.builder_drivers()
+    if name not in drivers:
+        raise EnvironmentMissingError(
+            f"there is no builder {name}", hint=f"there are: {', '.join(sorted(drivers))}; or `builder.name: auto`"
+        )
+    return Builder(name=name, driver=drivers[name])
+
+
+def _checked(stored: StoredBuilder) -> Builder:
+    # buildx itself waits 20 seconds for a socket that nobody listens on.
+    for endpoint in stored.endpoints:
+        if stored.driver == "remote" and not _answers(endpoint):
+            raise EnvironmentMissingError(
+                f"builder {stored.name} does not answer at {endpoint}",
+                hint=f"start its buildkitd, or `docker buildx rm {stored.name}` and `builder.name: auto`",
+            )
+    return Builder(name=stored.name, driver=stored.driver, platforms=stored.platforms, endpoints=stored.endpoints)
+
+
+def _local(local: Local) -> Builder:
+    """The local buildkitd, registered once. Another one of that name that answers is somebody's, and stays."""
+    name = LOCAL
+    stored = local.docker.stored_builder(name)
+    if stored and stored.endpoints != (local.endpoint,) and all(map(_answers, stored.endpoints)):
+        name = f"{LOCAL}-{sha256(local.endpoint.encode()).hexdigest()[:8]}"
+        stored = local.docker.stored_builder(name)
+    if stored is None or stored.driver != "remote" or stored.endpoints != (local.endpoint,):
+        if stored:
+            local.docker.remove_builder(name)
+        local.docker.create_builder(name, [Node(endpoint=local.endpoint)])
+    return Builder(name=name, driver="remote", docker_config=local.config, endpoints=(local.endpoint,))
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether somebody listens on a unix socket; other endpoints are left to buildx, which knows their TLS."""
+    scheme, _, path = endpoint.partition("://")
+    if scheme != "unix":
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        return connection.connect_ex(os.fsencode(path)) == 0

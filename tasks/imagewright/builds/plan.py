@@ -1,0 +1,189 @@
+"""The plan: what will be done to which image, in build order, and why. Data only, printable as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from imagewright.images.model import Image
+
+SCHEMA = 1  # of the JSON; raised when a reader would have to change
+
+Action = Literal["build", "reuse", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What the work tree was compared with."""
+
+    commit: str | None
+    source: str
+    why: str
+
+
+NO_BASE = Base(commit=None, source="none", why="nothing is compared: the images are built because they were named")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The state that is built: a commit (40 hexadecimal digits), and whether the work tree differs from it."""
+
+    commit: str | None
+    time: int | None  # of the commit, in seconds since 1970
+    dirty: bool
+
+
+NO_HEAD = Head(commit=None, time=None, dirty=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why an image is treated so. `path` is a file of the repository where one is the cause."""
+
+    kind: str
+    detail: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanParent:
+    """An image of this repository that another one is built on, and where its content comes from."""
+
+    name: str
+    repository: str
+    origin: Literal["build", "registry"]
+    digest: str | None
+    references: tuple[str, ...]  # as the child's Dockerfile uses them, expanded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """How many files an image depends on, and one digest over all of it; None where it was not asked for."""
+
+    files: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanImage:
+    """One image of the plan."""
+
+    image: Image
+    level: int
+    action: Action
+    reasons: tuple[Reason, ...]
+    parents: tuple[PlanParent, ...]
+    platforms: tuple[str, ...]
+    tags: tuple[str, ...]  # full references
+    inputs: Inputs | None = None
+    digest: str | None = None  # of a reused image
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.image.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Images in build order."""
+
+    base: Base
+    head: Head
+    images: tuple[PlanImage, ...]
+
+    @property
+    def to_build(self) -> tuple[PlanImage, ...]:
+        """The images that the plan builds, in order."""
+        return tuple(image for image in self.images if image.action == "build")
+
+
+class ImageGraph(Protocol):
+    """What planning needs of the graph of images."""
+
+    def order(self) -> Sequence[str]:
+        """All names, parents first."""
+
+    def level(self, name: str) -> int:
+        """The length of the longest path from an image without parents."""
+
+    def ancestors(self, name: str) -> Collection[str]:
+        """All that `name` is built on, directly or not."""
+
+    def references(self, child: str) -> Mapping[str, tuple[str, ...]]:
+        """The direct parents of `child`, each with the references that the child uses."""
+
+
+def plan_named(
+    names: Sequence[str],
+    *,
+    images: Mapping[str, Image],
+    graph: ImageGraph,
+    head: Head,
+    tags: Mapping[str, tuple[str, ...]],
+    platforms: tuple[str, ...] = (),
+    inputs: Mapping[str, Inputs] | None = None,
+) -> Plan:
+    """The plan that builds `names` and everything that they are built on.
+
+    `tags` gives each image's full references; `platforms` overrides the images' own where it is not empty.
+    """
+    needed: dict[str, list[str]] = {}
+    for name in names:
+        for ancestor in graph.ancestors(name):
+            needed.setdefault(ancestor, []).append(name)
+    wanted = set(names) | needed.keys()
+
+    def planned(name: str) -> PlanImage:
+        image = images[name]
+        reason = (
+            Reason(kind="forced", detail="named on the command line")
+            if name in names
+            else Reason(kind="needed", detail=f"{', '.join(sorted(needed[name]))} is built on it")
+        )
+        return PlanImage(
+            image=image,
+            level=graph.level(name),
+            action="build",
+            reasons=(reason,),
+            parents=tuple(
+                PlanParent(
+                    name=parent,
+                    repository=images[parent].repository,
+                    origin="build",
+                    digest=None,
+                    references=references,
+                )
+                for parent, references in sorted(graph.references(name).items())
+            ),
+            platforms=platforms or image.platforms,
+            tags=tags[name],
+            inputs=(inputs or {}).get(name),
+        )
+
+    return Plan(base=NO_BASE, head=head, images=tuple(planned(name) for name in graph.order() if name in wanted))
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """The plan as the JSON contract has it: the same plan gives the same text, byte for byte."""
+    return {
+        "schema": SCHEMA,
+        "base": {"commit": plan.base.commit, "source": plan.base.source, "why": plan.base.why},
+        "head": {"commit": plan.head.commit, "dirty": plan.head.dirty},
+        "images": [
+            {
+                "name": item.name,
+                "repository": item.image.repository,
+                "layer": item.image.layer,
+                "level": item.level,
+                "action": item.action,
+                "reasons": [{"kind": r.kind, "path": r.path, "detail": r.detail} for r in item.reasons],
+                "parents": [{"name": p.name, "from": p.origin, "digest": p.digest} for p in item.parents],
+                "platforms": list(item.platforms),
+                "tags": list(item.tags),
+                "inputs": item.inputs and {"files": item.inputs.files, "fingerprint": item.inputs.fingerprint},
+            }
+            for item in plan.images
+        ],
+    }

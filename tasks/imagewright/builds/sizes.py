@@ -1,0 +1,46 @@
+"""How large the published images are: asked of the registry once for each digest, since a digest never changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from imagewright.builds.result import ImageResult
+from imagewright.errors import ImagewrightError
+
+_MAX_KEPT = 2000
+
+Measure = Callable[[str, str], Mapping[str, int]]
+
+
+def with_sizes(
+    results: Sequence[ImageResult], repositories: Mapping[str, str], *, measure: Measure, memory: Path
+) -> tuple[ImageResult, ...]:
+    """The results with compressed bytes by platform where they were published.
+
+    `measure(repository, digest)` asks the registry; what it said is kept in the file `memory`. A registry that does
+    not answer leaves the sizes out: they are no reason to fail.
+    """
+    known = _load(memory)
+    asked: dict[str, Mapping[str, int]] = {}
+    for result in results:
+        if result.digest and result.digest not in known:
+            with suppress(ImagewrightError):
+                asked[result.digest] = dict(measure(repositories[result.name], result.digest))
+    if asked:
+        known = {**known, **asked}
+        with suppress(OSError):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            memory.write_text(json.dumps(dict(list(known.items())[-_MAX_KEPT:])), encoding="utf-8")
+    return tuple(replace(result, sizes=known.get(result.digest or "")) for result in results)
+
+
+def _load(memory: Path) -> dict[str, Mapping[str, int]]:
+    try:
+        found = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,1 @@
+"""What changed: what the work tree is compared with, and why with that."""

@@ -1,0 +1,22 @@
+"""Which task stands where in the namespace; nothing else."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from imagewright.cli import build, doctor, login, new, services, show
+
+ns = Collection()
+for _task in (
+    build.build,
+    build.plan,
+    show.list_images,
+    show.graph,
+    new.new,
+    doctor.doctor,
+    login.login,
+    services.start,
+    services.stop,
+    services.status,
+):
+    ns.add_task(_task)

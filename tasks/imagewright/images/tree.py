@@ -1,0 +1,266 @@
+"""One snapshot of a repository's files: of a commit, of the work tree, or of a plain folder without git."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from copy import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagewright.tools.git import EXECUTABLE, FILE, LINK, SUBMODULE, Change, Entry, blob_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from imagewright.tools.git import Repository
+
+__all__ = [
+    "EXECUTABLE",
+    "FILE",
+    "LINK",
+    "SUBMODULE",
+    "Entry",
+    "Tree",
+    "tree_at",
+    "tree_of_folder",
+    "tree_of_worktree",
+    "trees_of_change",
+]
+
+_MAX_LINKS = 255  # BuildKit's limit, cache/contenthash
+
+
+class Tree:
+    """Files, links and submodules by path, and folders as what lies between. It never changes.
+
+    Paths are relative to the tree, with `/`; "" is the tree itself. `memo` is for what others derive from it: it
+    lives as long as the tree, and is shared by its subtrees.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, Entry],
+        read: Callable[[str, Entry], bytes],
+        load: Callable[[Iterable[Entry]], None] | None = None,
+    ) -> None:
+        """`read(path, entry)` gives the content of a file, or the target of a link; `load` fetches many ahead."""
+        self.memo: dict[Any, Any] = {}
+        self.prefix = ""  # of a subtree, with a slash at the end
+        self._entries = entries
+        self._read = read
+        self._load = load
+        self._folders: dict[str, dict[str, Entry | None]] = _folders(entries)
+
+    def at(self, folder: str) -> Tree:
+        """The subtree of a folder; it is empty where there is none. Links in `folder` are not followed."""
+        folder = folder.strip("/")
+        if folder in ("", "."):
+            return self
+        subtree = copy(self)
+        subtree.prefix = f"{self.prefix}{folder}/"
+        return subtree
+
+    def plus(self, entries: Mapping[str, Entry]) -> Tree:
+        """The tree with more entries."""
+        return Tree({**self._entries, **entries}, self._read, self._load)
+
+    def get(self, path: str) -> Entry | None:
+        """The file, link or submodule at a path; None for folders and for what is not there."""
+        return self._entries.get(self.prefix + path)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder; the tree itself is one."""
+        return not path or (self.prefix + path) in self._folders
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file, links followed."""
+        end, _ = self.follow(path)
+        entry = self.get(end) if end else None
+        return entry is not None and entry.mode != SUBMODULE
+
+    def children(self, folder: str) -> Mapping[str, Entry | None]:
+        """What stands in a folder, by name; folders are None."""
+        return self._folders.get((self.prefix + folder).rstrip("/"), {})
+
+    def below(self, folder: str) -> Iterator[str]:
+        """The paths of everything below a folder, in no order; folders themselves are left out."""
+        waiting = [folder]
+        while waiting:
+            here = waiting.pop()
+            start = f"{here}/" if here else ""
+            for name, entry in self.children(here).items():
+                if entry is None:
+                    waiting.append(start + name)
+                else:
+                    yield start + name
+
+    def preload(self, paths: Iterable[str]) -> None:
+        """Fetch contents that will be read, at once: a commit's tree starts a process for each fetch."""
+        if self._load:
+            self._load(entry for entry in map(self.get, paths) if entry and entry.mode != SUBMODULE)
+
+    def read(self, path: str) -> bytes:
+        """The content of a file, links followed; FileNotFoundError where there is none."""
+        resolved, _ = self.follow(path)
+        entry = self.get(resolved) if resolved is not None else None
+        if resolved is None or entry is None or entry.mode == SUBMODULE:
+            raise FileNotFoundError(self.prefix + path)
+        return self._content(resolved, entry)
+
+    def follow(self, path: str) -> tuple[str | None, tuple[str, ...]]:
+        """Where a path leads when every link in it is followed inside the tree, and the links on the way.
+
+        `..` and absolute links cannot leave the tree. None where it leads nowhere; a submodule ends the way.
+        """
+        entry = self.get(path)
+        if (entry and entry.mode != LINK) or not path or (self.prefix + path) in self._folders:
+            return path, ()  # nothing stands below a link, so there is none on the way
+        links: list[str] = []
+        waiting = [part for part in path.split("/") if part not in ("", ".")][::-1]
+        here: list[str] = []
+        while waiting:
+            part = waiting.pop()
+            if part == "..":
+                del here[-1:]
+                continue
+            here.append(part)
+            name = "/".join(here)
+            entry = self.get(name)
+            if entry is None:
+                if not self.is_folder(name):
+                    return None, tuple(links)
+                continue
+            if entry.mode == SUBMODULE:
+                return name, tuple(links)
+            if entry.mode != LINK:
+                if any(rest not in ("", ".") for rest in waiting):
+                    return None, tuple(links)
+                return name, tuple(links)
+            links.append(name)
+            if len(links) > _MAX_LINKS:
+                return None, tuple(links)
+            target = os.fsdecode(self._content(name, entry))
+            here = [] if target.startswith("/") else here[:-1]
+            waiting.extend(one for one in reversed(target.split("/")) if one not in ("", "."))
+        return "/".join(here), tuple(links)
+
+    def _content(self, path: str, entry: Entry) -> bytes:
+        return self._read(self.prefix + path, entry)
+
+
+def tree_at(repository: Repository, revision: str) -> Tree:
+    """The tree of a commit; ImagewrightError where the repository lacks it."""
+    entries = repository.entries_at(revision)
+    blobs = _Blobs(repository, entries)
+    return Tree(entries, blobs.read, blobs.load)
+
+
+def tree_of_worktree(repository: Repository) -> tuple[Tree, frozenset[str]]:
+    """The tree of the work tree, and the paths that differ from HEAD."""
+    state = repository.entries_of_worktree()
+    return Tree(state.entries, _reader_of_worktree(repository, _Blobs(repository, state.entries).read)), state.changed
+
+
+def trees_of_change(
+    repository: Repository, before: str, after: str | None = None
+) -> tuple[Tree, Tree, tuple[Change, ...]]:
+    """Two trees that hold only what changed, and what changed; `after` None is the work tree.
+
+    Beside that they hold what steers (links, submodules, ignore files). So `inputs` in them finds those inputs of an
+    image that changed, as it would in the whole trees, at the cost of the change and not of the repository.
+    ImagewrightError: the repository lacks a commit.
+    """
+    changed = {change.path: change for change in repository.changes(before, after or "HEAD")}
+    if after is None:
+        for change in repository.changes_of_worktree():
+            first = changed.get(change.path, change)
+            changed[change.path] = Change(change.path, first.before, change.after)
+    changes = tuple(change for _, change in sorted(changed.items()) if change.before != change.after)
+    # what did not change is the same on both sides
+    steering = repository.steering_at(after or "HEAD")
+    kept = {path: entry for path, entry in steering.items() if path not in changed}
+    old = kept | {change.path: change.before for change in changes if change.before}
+    new = kept | {change.path: change.after for change in changes if change.after}
+    blobs = _Blobs(repository, old | new)
+    read = blobs.read if after else _reader_of_worktree(repository, blobs.read)
+    return Tree(old, blobs.read, blobs.load), Tree(new, read, blobs.load if after else None), changes
+
+
+def tree_of_folder(root: Path) -> Tree:
+    """The tree of a folder that no git knows: every file, with the id that git would give it; `.git` is left out."""
+    entries: dict[str, Entry] = {}
+    for name, folders, files in os.walk(root):
+        folders[:] = sorted(folder for folder in folders if folder != ".git")
+        for file in sorted([*files, *folders]):
+            path = Path(name, file)
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                mode = LINK
+            elif stat.S_ISREG(status.st_mode):
+                mode = EXECUTABLE if status.st_mode & stat.S_IXUSR else FILE
+            else:
+                continue
+            entry = Entry(mode, "")
+            entries[path.relative_to(root).as_posix()] = Entry(mode, blob_id(_from_disk(path, entry)))
+    return Tree(entries, lambda path, entry: _from_disk(root / path, entry))
+
+
+def _reader_of_worktree(repository: Repository, stored: Callable[[str, Entry], bytes]) -> Callable[[str, Entry], bytes]:
+    def read(path: str, entry: Entry) -> bytes:
+        try:
+            return _from_disk(repository.root / path, entry)
+        except OSError:
+            return stored(path, entry)  # a sparse checkout has the file in its index alone
+
+    return read
+
+
+class _Blobs:
+    """Contents from git's store: one process for all links, since one link leads to the next."""
+
+    def __init__(self, repository: Repository, entries: Mapping[str, Entry]) -> None:
+        self._repository = repository
+        self._known: dict[str, bytes] = {}
+        self._links: list[Entry] = [entry for entry in entries.values() if entry.mode == LINK]
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        links, self._links = self._links, []
+        wanted = {entry.oid for entry in (*links, *entries)} - self._known.keys()
+        self._known.update(self._repository.read_blobs(wanted))
+
+    def read(self, path: str, entry: Entry) -> bytes:
+        if entry.oid not in self._known:
+            self.load([entry])
+        if entry.oid not in self._known:
+            raise FileNotFoundError(path)
+        return self._known[entry.oid]
+
+
+def _from_disk(path: Path, entry: Entry) -> bytes:
+    if entry.mode == LINK:
+        return os.fsencode(os.readlink(path))  # noqa: PTH115 - Path.readlink takes twice as long
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
+
+
+def _folders(entries: Mapping[str, Entry]) -> dict[str, dict[str, Entry | None]]:
+    folders: dict[str, dict[str, Entry | None]] = {"": {}}
+    for path, entry in entries.items():
+        folder, _, name = path.rpartition("/")
+        here = folders.get(folder)
+        if here is None:
+            here = _make_folder(folders, folder)
+        here[name] = entry
+    return folders
+
+
+def _make_folder(folders: dict[str, dict[str, Entry | None]], folder: str) -> dict[str, Entry | None]:
+    made = folders[sys.intern(folder)] = {}
+    parent, _, name = folder.rpartition("/")
+    above = folders.get(parent)
+    if above is None:
+        above = _make_folder(folders, parent)
+    above[name] = None
+    return made

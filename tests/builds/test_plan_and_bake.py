@@ -1,0 +1,193 @@
+"""The plan and the bake file made from it: values in, values out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagewright.builds.bake import BakeOptions, bake_image, bake_plan, target_name
+from imagewright.builds.plan import NO_HEAD, Head, Plan, plan_named, to_json
+from imagewright.images.model import BuildSecret, Image
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HEAD = Head(commit=COMMIT, time=1_700_000_000, dirty=False)
+DIGEST = "sha256:" + "1" * 64
+NPM = BuildSecret("npm", "env", "NPM_TOKEN", optional=True)
+CHAIN = {
+    "base": {},
+    "tooling": {"base": ("localhost:5050/base",)},
+    "app": {"tooling": ("localhost:5050/tooling:stable",)},
+    "other": {},
+}
+
+
+class ChainGraph:
+    """The graph of CHAIN."""
+
+    def order(self) -> Sequence[str]:
+        return ["base", "other", "tooling", "app"]
+
+    def level(self, name: str) -> int:
+        return {"base": 0, "other": 0, "tooling": 1, "app": 2}[name]
+
+    def ancestors(self, name: str) -> Collection[str]:
+        return {"base": (), "other": (), "tooling": ("base",), "app": ("base", "tooling")}[name]
+
+    def references(self, child: str) -> Mapping[str, tuple[str, ...]]:
+        return CHAIN[child]
+
+
+def image(name: str, **more: object) -> Image:
+    plain = Image(
+        name=name,
+        repository=f"localhost:5050/{name}",
+        dockerfile=f"Dockerfiles/Dockerfile.{name}",
+        context=".",
+        layer=None,
+        platforms=("linux/amd64",),
+    )
+    return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
+
+
+def plan(*names: str, head: Head = HEAD, platforms: tuple[str, ...] = (), **changed: Image) -> Plan:
+    images = {name: changed.get(name, image(name)) for name in CHAIN}
+    tags = {name: (f"localhost:5050/{name}:dev",) for name in CHAIN}
+    return plan_named(names, images=images, graph=ChainGraph(), head=head, tags=tags, platforms=platforms)
+
+
+def test_what_a_named_image_is_built_on_comes_first_and_says_why() -> None:
+    made = plan("app")
+    assert [item.name for item in made.images] == ["base", "tooling", "app"]
+    assert [item.reasons[0].kind for item in made.images] == ["needed", "needed", "forced"]
+    assert made.images[0].reasons[0].detail == "app is built on it"
+
+
+def test_an_image_that_nothing_named_needs_is_no_part_of_the_plan() -> None:
+    assert [item.name for item in plan("base").images] == ["base"]
+
+
+def test_the_json_is_the_contract() -> None:
+    document = to_json(plan("tooling"))
+    assert list(document) == ["schema", "base", "head", "images"]
+    assert document["head"] == {"commit": COMMIT, "dirty": False}
+    assert document["images"][1] == {
+        "name": "tooling",
+        "repository": "localhost:5050/tooling",
+        "layer": None,
+        "level": 1,
+        "action": "build",
+        "reasons": [{"kind": "forced", "path": None, "detail": "named on the command line"}],
+        "parents": [{"name": "base", "from": "build", "digest": None}],
+        "platforms": ["linux/amd64"],
+        "tags": ["localhost:5050/tooling:dev"],
+        "inputs": None,
+    }
+    assert json.dumps(document) == json.dumps(to_json(plan("tooling")))
+
+
+def test_one_file_for_a_plan_links_children_to_the_targets_of_their_parents() -> None:
+    document = bake_plan(plan("app"), BakeOptions())
+    assert document["group"]["default"]["targets"] == ["base", "tooling", "app"]
+    assert document["target"]["app"]["contexts"] == {"localhost:5050/tooling:stable": "target:tooling"}
+    assert document["target"]["tooling"]["contexts"] == {"localhost:5050/base": "target:base"}
+    assert document["target"]["base"]["dockerfile"] == "Dockerfiles/Dockerfile.base"
+    assert document["target"]["base"]["output"] == ["type=registry,source-date-epoch=1700000000"]
+
+
+def test_a_parent_that_was_just_pushed_stands_as_its_digest() -> None:
+    document = bake_image(plan("app"), "app", BakeOptions(), {"tooling": DIGEST})
+    assert list(document["target"]) == ["app"]
+    assert document["target"]["app"]["contexts"] == {
+        "localhost:5050/tooling:stable": f"docker-image://localhost:5050/tooling@{DIGEST}"
+    }
+
+
+def test_who_pins_a_parent_gets_that_parent() -> None:
+    made = plan("tooling")
+    base = dataclasses.replace(made.images[1].parents[0], references=(f"localhost:5050/base@{DIGEST}",))
+    tooling = dataclasses.replace(made.images[1], parents=(base,))
+    pinned = dataclasses.replace(made, images=(made.images[0], tooling))
+    assert "contexts" not in bake_plan(pinned, BakeOptions())["target"]["tooling"]
+
+
+def test_parents_without_a_digest_are_linked_and_have_no_output_of_their_own() -> None:
+    document = bake_image(plan("app"), "app", BakeOptions(output="none"), {})
+    assert set(document["target"]) == {"app", "tooling", "base"}
+    for parent in ("tooling", "base"):
+        assert document["target"][parent]["output"] == ["type=cacheonly"]
+        assert "tags" not in document["target"][parent]
+    assert document["group"]["default"]["targets"] == ["app"]
+
+
+def test_a_dockerfile_is_named_from_its_context() -> None:
+    nested = image("base", context="docker/base", dockerfile="docker/base/Dockerfile")
+    target = bake_plan(plan("base", base=nested), BakeOptions(root=Path("/repo")))["target"]["base"]
+    assert (target["context"], target["dockerfile"]) == ("/repo/docker/base", "Dockerfile")
+    outside = image("base", context="docker/base", dockerfile="Dockerfiles/Dockerfile.base")
+    target = bake_plan(plan("base", base=outside), BakeOptions())["target"]["base"]
+    assert target["dockerfile"] == "../../Dockerfiles/Dockerfile.base"
+
+
+def test_labels_come_from_the_commit_and_never_from_the_clock() -> None:
+    target = bake_plan(plan("base"), BakeOptions(source="https://example.org/me/images"))["target"]["base"]
+    assert target["labels"] == {
+        "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
+        "org.opencontainers.image.revision": COMMIT,
+        "org.opencontainers.image.source": "https://example.org/me/images",
+        "org.opencontainers.image.title": "base",
+        "org.opencontainers.image.version": "dev",
+    }
+
+
+def test_the_commits_time_is_a_build_argument_only_where_the_dockerfile_asks_for_it() -> None:
+    target = bake_plan(plan("base"), BakeOptions())["target"]["base"]
+    assert "args" not in target
+    target = bake_plan(plan("base"), BakeOptions(declare_epoch={"base"}))["target"]["base"]
+    assert target["args"] == {"SOURCE_DATE_EPOCH": "1700000000"}
+
+
+def test_outside_git_there_is_no_revision_and_a_dirty_tree_says_so() -> None:
+    labels = bake_plan(plan("base", head=NO_HEAD), BakeOptions())["target"]["base"]["labels"]
+    assert not {key for key in labels if key.endswith(("revision", "created"))}
+    dirty = dataclasses.replace(HEAD, dirty=True)
+    labels = bake_plan(plan("base", head=dirty), BakeOptions())["target"]["base"]["labels"]
+    assert labels["org.opencontainers.image.revision"] == f"{COMMIT}-dirty"
+
+
+def test_the_configurations_labels_win() -> None:
+    titled = image("base", labels={"org.opencontainers.image.title": "Base", "team": "platform"})
+    labels = bake_plan(plan("base", base=titled), BakeOptions())["target"]["base"]["labels"]
+    assert labels["org.opencontainers.image.title"] == "Base"
+    assert labels["team"] == "platform"
+
+
+def test_the_value_of_a_secret_build_argument_is_not_in_the_file() -> None:
+    secret = image("base", secret_build_args=("TOKEN",), build_args={"A": "1"}, secrets=(NPM,))
+    document = bake_plan(plan("base", base=secret), BakeOptions())
+    target = document["target"]["base"]
+    assert document["variable"] == {"TOKEN": {}}  # bake gives it the environment's value
+    assert target["args"] == {"A": "1", "TOKEN": "${TOKEN}"}
+    assert target["secret"] == ["id=npm,env=NPM_TOKEN"]
+    assert "secret" not in bake_plan(plan("base", base=secret), BakeOptions(absent={NPM}))["target"]["base"]
+
+
+def test_archives_stand_below_dist() -> None:
+    target = bake_image(plan("base"), "base", BakeOptions(output="tar"), {})["target"]["base"]
+    assert target["output"] == ["type=oci,dest=dist/base/dev/image.tar,source-date-epoch=1700000000"]
+    target = bake_image(plan("base"), "base", BakeOptions(output="oci"), {})["target"]["base"]
+    assert target["output"] == ["type=oci,tar=false,dest=dist/base/dev/image,source-date-epoch=1700000000"]
+
+
+def test_platforms_of_the_command_line_win() -> None:
+    made = plan("app", platforms=("linux/arm64",))
+    assert {item.platforms for item in made.images} == {("linux/arm64",)}
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_two_names_never_give_one_bake_target(one: str, other: str) -> None:
+    assert (target_name(one) == target_name(other)) == (one == other)
