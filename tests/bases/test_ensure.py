@@ -239,13 +239,21 @@ def test_a_name_without_a_tag_is_latest() -> None:
 
 @pytest.mark.parametrize(
     ("reference", "suite"),
-    [("debian:bookworm-slim", "bookworm"), ("debian:trixie", "trixie"), ("python:3.13-slim", "trixie")],
+    [("debian:bookworm-slim", "bookworm"), ("debian:trixie", "trixie"), ("debian", "trixie")],
 )
 def test_the_hint_is_a_piece_of_configuration_that_works(reference: str, suite: str) -> None:
     import yaml
 
     text = hint(reference)
-    assert yaml.safe_load(text[text.index("    bases:") :]) == {"bases": {reference: {"debootstrap": suite}}}
+    assert yaml.safe_load(text[text.index("    bases:") :]) == {
+        "bases": {f"{reference}:latest" if reference == "debian" else reference: {"debootstrap": suite}}
+    }
+
+
+def test_the_hint_never_makes_a_debian_of_another_image() -> None:
+    text = hint("python:3.13-slim")
+    assert "debootstrap" not in text
+    assert "docker.io/library/python" in text
 
 
 def test_the_quick_way_imports_nothing_heavy() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from imagewright.builds.bake import BakeOptions, bake_image, bake_plan, target_name
 from imagewright.builds.plan import NO_HEAD, Head, Plan, plan_named, to_json
+from imagewright.errors import DockerfileError
 from imagewright.images.model import BuildSecret, Image
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -54,10 +55,18 @@ def image(name: str, **more: object) -> Image:
     return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
 
 
-def plan(*names: str, head: Head = HEAD, platforms: tuple[str, ...] = (), **changed: Image) -> Plan:
+def plan(
+    *names: str,
+    head: Head = HEAD,
+    platforms: tuple[str, ...] = (),
+    broken: Mapping[str, DockerfileError] | None = None,
+    **changed: Image,
+) -> Plan:
     images = {name: changed.get(name, image(name)) for name in CHAIN}
     tags = {name: (f"localhost:5050/{name}:dev",) for name in CHAIN}
-    return plan_named(names, images=images, graph=ChainGraph(), head=head, tags=tags, platforms=platforms)
+    return plan_named(
+        names, images=images, graph=ChainGraph(), head=head, tags=tags, platforms=platforms, broken=broken
+    )
 
 
 def test_what_a_named_image_is_built_on_comes_first_and_says_why() -> None:
@@ -71,9 +80,19 @@ def test_an_image_that_nothing_named_needs_is_no_part_of_the_plan() -> None:
     assert [item.name for item in plan("base").images] == ["base"]
 
 
+def test_a_broken_dockerfile_takes_along_only_what_is_built_on_it() -> None:
+    error = DockerfileError("unknown instruction: FRM", where="Dockerfiles/Dockerfile.tooling:1")
+    made = plan("base", "tooling", "app", "other", broken={"tooling": error})
+    assert [item.name for item in made.images] == ["base", "other"]
+    assert [(one.image.name, one.error, one.because) for one in made.unplanned] == [
+        ("tooling", error, None),
+        ("app", None, "tooling"),
+    ]
+
+
 def test_the_json_is_the_contract() -> None:
     document = to_json(plan("tooling"))
-    assert list(document) == ["schema", "base", "head", "images"]
+    assert list(document) == ["schema", "base", "head", "images", "unplanned"]
     assert document["head"] == {"commit": COMMIT, "dirty": False}
     assert document["images"][1] == {
         "name": "tooling",

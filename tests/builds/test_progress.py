@@ -45,7 +45,7 @@ def fold(*lines: str, clean: Callable[[str], str] = str) -> tuple[Progress, list
 
 def test_a_recorded_build_from_start_to_end() -> None:
     progress, events = played("ok")
-    assert (progress.done, progress.total, progress.cached) == (5, 5, 0)
+    assert (progress.done, progress.total, progress.cached) == (4, 4, 0)
     assert progress.current is None
     assert progress.failed is None
     lines = [event.line for event in events]
@@ -59,7 +59,7 @@ def test_a_recorded_build_from_start_to_end() -> None:
 
 def test_a_recorded_build_with_nothing_to_do() -> None:
     progress, events = played("cached")
-    assert (progress.done, progress.total, progress.cached) == (5, 5, 4)
+    assert (progress.done, progress.total, progress.cached) == (4, 4, 4)
     assert "[build 2/4] cached" in [event.line for event in events]
 
 

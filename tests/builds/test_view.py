@@ -13,7 +13,7 @@ from imagewright.builds.view import LiveView, PlainView, QuietView, View, make_v
 
 RUNNING = Progress(
     steps={
-        "a": Step(name="[1/3] FROM debian", started=1, completed=2, cached=True),
+        "a": Step(name="[1/3] COPY a", started=1, completed=2, cached=True),
         "b": Step(name="[2/3] RUN make", started=2, transfers={"x": (1_000_000, 12_000_000)}),
         "c": Step(name="[3/3] RUN test"),
     }

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from imagewright.references import Reference
+from imagewright.registry.client import Registry
+from imagewright.registry.credentials import find_credential
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Inv, LocalEngine
 
+_T = TypeVar("_T")
 _NUMBERS = count(1)
 COMMIT_TIME = 1_700_000_000  # 2023-11-14T22:13:20Z
 
@@ -106,32 +111,44 @@ class Repository:
     def reference(self, name: str, tag: str = "dev") -> str:
         return f"{self.prefix}/{name}:{tag}"
 
+    def _ask(self, reference: str, question: Callable[[Registry, str, str], _T]) -> _T:
+        parsed = Reference.parse(reference)
+        credentials = partial(find_credential, environ=self.engine.env)
+        with Registry(parsed.domain, credentials=credentials) as registry:
+            return question(registry, parsed.path, parsed.digest or parsed.tag or "latest")
+
     def digest(self, reference: str) -> str | None:
-        """What the registry has under a reference, by docker's own word."""
-        done = subprocess.run(
-            ["docker", "buildx", "imagetools", "inspect", reference, "--format", "{{.Manifest.Digest}}"],
-            env={**self.engine.env, "DOCKER_CONFIG": str(self.engine.docker_config)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0 or "not found" in done.stderr, done.stderr
-        return done.stdout.strip() or None
+        """What the registry has under a reference."""
+        found = self._ask(reference, Registry.resolve)
+        return found.digest if found else None
+
+    def images(self, reference: str) -> Mapping[str, Any]:
+        """The images' configurations (OCI image-spec, config.md) in the registry, by platform."""
+
+        def ask(registry: Registry, path: str, what: str) -> Mapping[str, Any]:
+            top = registry.manifest(path, what)
+            assert top, f"{reference} is not in the registry"
+            manifests = [registry.manifest(path, one.digest) for one in top.manifests] if top.is_index else [top]
+            configs = [registry.config(path, one.config.digest) for one in manifests if one and one.config]
+            return {f"{one['os']}/{one['architecture']}": one for one in configs if one}
+
+        return self._ask(reference, ask)
 
     def image(self, reference: str) -> Any:
-        """The image's configuration in the registry; of an index one for each platform, by that."""
-        shown = self.engine.docker("buildx", "imagetools", "inspect", reference, "--format", "{{json .Image}}")
-        return json.loads(shown.stdout)
+        """The configuration of an image for one platform."""
+        (found,) = self.images(reference).values()
+        return found
 
     def layers(self, reference: str) -> list[str]:
         """The image's filesystem layers, as the digests of their content, the lowest first."""
         found: list[str] = self.image(reference)["rootfs"]["diff_ids"]
         return found
 
-    def content(self, reference: str, path: str) -> str:
-        """A file of an image in the registry, read by other means than ours."""
-        scratch = self.root.parent / "content"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        (scratch / "Dockerfile").write_text(f"FROM scratch\nCOPY --from={reference} {path} /file\n")
-        self.engine.build(scratch, "--output", f"type=local,dest={scratch / 'out'}")
-        return (scratch / "out/file").read_text()
+    def contents(self, *files: tuple[str, str]) -> list[str]:
+        """Files, each given as a reference and a path, out of images in the registry, by other means than ours."""
+        folder = self.root.parent / "contents"
+        folder.mkdir()
+        lines = [f"COPY --from={reference} {path} /{number}" for number, (reference, path) in enumerate(files)]
+        (folder / "Dockerfile").write_text("\n".join(["FROM scratch", *lines, ""]))
+        self.engine.build(folder, "--output", f"type=local,dest={folder / 'out'}")
+        return [(folder / f"out/{number}").read_text() for number in range(len(files))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from imagewright.errors import ConfigError
@@ -111,43 +113,45 @@ def test_an_image_may_start_from_a_pinned_earlier_self() -> None:
     assert edges([image("app")], {"app": reads(f"localhost:5050/app@{DIGEST}")}) == ()
 
 
+def publishing(name: str, *globs: str, repository: str = "ghcr.io/me/app") -> Image:
+    return replace(image(name, repository), publishes=globs)
+
+
 def test_an_image_may_start_from_a_tag_of_its_own_that_it_does_not_publish() -> None:
     readings = {"app": reads("localhost:5050/app:bootstrap")}
-    assert edges([image("app")], readings, lambda _, tag: tag != "bootstrap") == ()
+    assert edges([publishing("app", "[0-9]*", repository="localhost:5050/app")], readings) == ()
 
 
-SHARED = [image(name, "ghcr.io/me/app") for name in ("base", "tooling", "app")]
-
-
-def published(one: Image, tag: str) -> bool:
-    return tag.startswith(f"{one.name}-") if one.name != "app" else "-" not in tag
+SHARED = [publishing("base", "base-*"), publishing("tooling", "tooling-*"), publishing("app")]
 
 
 def test_in_a_shared_repository_the_tag_tells_the_parent() -> None:
     readings = {"app": reads("ghcr.io/me/app:tooling-stable"), "tooling": reads("ghcr.io/me/app:base-1")}
-    found = edges(SHARED, readings, published)
+    found = edges(SHARED, readings)
     assert [(edge.child, edge.parent) for edge in found] == [("app", "tooling"), ("tooling", "base")]
 
 
-def test_in_a_shared_repository_no_tag_is_latest() -> None:
-    readings = {"web": reads("ghcr.io/me/app")}
-    (edge,) = edges([*SHARED, image("web")], readings, lambda one, tag: (one.name, tag) == ("tooling", "latest"))
-    assert edge.parent == "tooling"
+@pytest.mark.parametrize("reference", ["ghcr.io/me/app", "ghcr.io/me/app:1.2"])
+def test_in_a_shared_repository_the_one_without_globs_is_meant_by_all_other_tags(reference: str) -> None:
+    (edge,) = edges([*SHARED, image("web")], {"web": reads(reference)})
+    assert edge.parent == "app"
 
 
 def test_in_a_shared_repository_a_tag_of_its_own_is_the_image_itself() -> None:
     with pytest.raises(ConfigError, match="app is built from itself"):
-        edges(SHARED, {"app": reads("ghcr.io/me/app:1.0")}, published)
+        edges(SHARED, {"app": reads("ghcr.io/me/app:1.0")})
 
 
 def test_in_a_shared_repository_a_tag_that_nobody_publishes_is_an_outside_image() -> None:
-    assert edges(SHARED, {"app": reads("ghcr.io/me/app:other-1")}, published) == ()
+    images = [publishing("base", "base-*"), publishing("app", "[0-9]*")]
+    assert edges(images, {"app": reads("ghcr.io/me/app:other-1")}) == ()
 
 
 @pytest.mark.parametrize("reference", ["ghcr.io/me/app:base-1", f"ghcr.io/me/app@{DIGEST}"])
 def test_a_shared_repository_without_a_telling_tag_is_ambiguous(reference: str) -> None:
+    images = SHARED if "@" in reference else [image(name, "ghcr.io/me/app") for name in ("base", "tooling", "app")]
     with pytest.raises(ConfigError, match=r"Dockerfile\.web:1: .*share the repository: app, base, tooling"):
-        edges([*SHARED, image("web")], {"web": reads(reference)}, published if "@" in reference else None)
+        edges([*images, image("web")], {"web": reads(reference)})
 
 
 def test_a_repository_of_another_registry_that_ends_like_ours_is_a_lookalike() -> None:

@@ -154,12 +154,15 @@ def docker_hub_answers(registry: str = DOCKER_HUB) -> bool:
 
 
 def hint(reference: str) -> str:
-    """What to do when `reference` was not to be had and `bases` does not know it."""
-    name = reference.partition("@")[0]
-    version = name.rpartition(":")[2].removesuffix("-slim")
+    """What to do when Docker Hub's `reference` was not to be had and `bases` does not know it."""
+    image = Reference.parse(reference)
+    name = f"{image.familiar_repository}:{image.tag or 'latest'}"
+    if image.path != "library/debian" or image.digest:
+        return f"Docker Hub cannot be reached; what is pushed to the local registry as {DOCKER_HUB}/{image.path} is used"
+    version = (image.tag or "").removesuffix("-slim")
     suite = version if version in {"bookworm", "trixie", "forky", "sid"} else "trixie"
     return (
-        "where Docker Hub cannot be reached, a base can be made from Debian's packages; in config/images.yml:\n"
+        "Docker Hub cannot be reached; the base can be made from Debian's packages, in config/images.yml:\n"
         f"    bases:\n      {name}: {{debootstrap: {suite}}}"
     )
 

@@ -73,6 +73,7 @@ class Failure:
     detail: str
     where: str | None = None  # "Dockerfiles/Dockerfile.app:12"
     hint: str | None = None
+    reference: str | None = None  # the base image that was not to be had
     stage: str | None = None
     step: str | None = None  # "2/4"
     command: str | None = None  # "RUN make"
@@ -145,6 +146,7 @@ def analyse(image: str, progress: Progress, *, builder: str, files: Mapping[str,
         detail=error,
         where=f"{files.get(excerpt['file'], excerpt['file'])}:{excerpt['line']}" if excerpt else None,
         hint=hint,
+        reference=case.reference or None if kind in ("base", "unreachable") else None,
         stage=step.stage if step and is_instruction else None,
         step=step.number if step and is_instruction else None,
         command=step.instruction if step and is_instruction else None,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from imagewright.errors import DockerfileError
 from imagewright.images.model import Image
 
 SCHEMA = 1  # of the JSON; raised when a reader would have to change
@@ -86,12 +87,24 @@ class PlanImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unplanned:
+    """An image that was wanted and cannot be built: its Dockerfile is broken, or that of one it is built on."""
+
+    image: Image
+    error: DockerfileError | None  # of its own Dockerfile
+    because: str | None = None  # else: the image that stands in its way
+    tags: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Images in build order."""
+    """Images in build order. What is `unplanned` hides nothing else, and makes the command fail in the end."""
 
     base: Base
     head: Head
     images: tuple[PlanImage, ...]
+    unplanned: tuple[Unplanned, ...] = ()
 
     @property
     def to_build(self) -> tuple[PlanImage, ...]:
@@ -124,11 +137,27 @@ def plan_named(
     tags: Mapping[str, tuple[str, ...]],
     platforms: tuple[str, ...] = (),
     inputs: Mapping[str, Inputs] | None = None,
+    broken: Mapping[str, DockerfileError] | None = None,
 ) -> Plan:
     """The plan that builds `names` and everything that they are built on.
 
-    `tags` gives each image's full references; `platforms` overrides the images' own where it is not empty.
+    `tags` gives each image's full references; `platforms` overrides the images' own where it is not empty. Images
+    whose Dockerfile is `broken`, and those built on them, are left out and said so.
     """
+    broken = broken or {}
+    asked = {*names, *(ancestor for name in names for ancestor in graph.ancestors(name))}
+    unplanned = [
+        Unplanned(
+            image=images[name],
+            error=broken.get(name),
+            because=next((one for one in graph.ancestors(name) if one in broken), None),
+            tags=tags[name],
+            platforms=platforms or images[name].platforms,
+        )
+        for name in graph.order()
+        if name in asked and not broken.keys().isdisjoint((name, *graph.ancestors(name)))
+    ]
+    names = [name for name in names if name not in {one.image.name for one in unplanned}]
     needed: dict[str, list[str]] = {}
     for name in names:
         for ancestor in graph.ancestors(name):
@@ -162,7 +191,12 @@ def plan_named(
             inputs=(inputs or {}).get(name),
         )
 
-    return Plan(base=NO_BASE, head=head, images=tuple(planned(name) for name in graph.order() if name in wanted))
+    return Plan(
+        base=NO_BASE,
+        head=head,
+        images=tuple(planned(name) for name in graph.order() if name in wanted),
+        unplanned=tuple(unplanned),
+    )
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -185,5 +219,9 @@ def to_json(plan: Plan) -> dict[str, Any]:
                 "inputs": item.inputs and {"files": item.inputs.files, "fingerprint": item.inputs.fingerprint},
             }
             for item in plan.images
+        ],
+        "unplanned": [
+            {"name": one.image.name, "error": str(one.error) if one.error else None, "because": one.because}
+            for one in plan.unplanned
         ],
     }

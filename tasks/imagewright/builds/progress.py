@@ -41,6 +41,11 @@ class Step:
         return _STEP.fullmatch(self.name) is not None
 
     @property
+    def counts(self) -> bool:
+        """Whether it is an instruction that is done or cached; BuildKit never says "cached" of a FROM it looked up."""
+        return self.is_instruction and not self.instruction.startswith("FROM ")
+
+    @property
     def running(self) -> bool:
         """Whether it is at work now."""
         return self.started is not None and self.completed is None
@@ -119,18 +124,18 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """How many instructions there are, as far as BuildKit has said."""
-        return sum(step.is_instruction for step in self.steps.values())
+        """How many instructions there are besides FROM, as far as BuildKit has said."""
+        return sum(step.counts for step in self.steps.values())
 
     @property
     def done(self) -> int:
         """How many instructions are done."""
-        return sum(step.is_instruction and step.completed is not None for step in self.steps.values())
+        return sum(step.counts and step.completed is not None for step in self.steps.values())
 
     @property
     def cached(self) -> int:
         """How many instructions came from the cache."""
-        return sum(step.is_instruction and step.cached for step in self.steps.values())
+        return sum(step.counts and step.cached for step in self.steps.values())
 
     @property
     def current(self) -> Step | None:

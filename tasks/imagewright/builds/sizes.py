@@ -41,6 +41,6 @@ def with_sizes(
 def _load(memory: Path) -> dict[str, Mapping[str, int]]:
     try:
         found = json.loads(memory.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return {digest: {platform: int(count) for platform, count in sizes.items()} for digest, sizes in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # not there, or damaged: it is asked for again

@@ -15,35 +15,60 @@ from invoke.exceptions import Exit
 
 from imagewright.builds.bake import BakeOptions, bake_image
 from imagewright.builds.builder import LOCAL, Builder, resolve
-from imagewright.builds.plan import Plan, PlanImage
+from imagewright.builds.failure import Failure
+from imagewright.builds.plan import Plan, PlanImage, Unplanned
 from imagewright.builds.request import Request
 from imagewright.builds.result import ImageResult, exit_code, to_json
 from imagewright.builds.run import Job, RunOptions, execute
 from imagewright.builds.sizes import with_sizes
-from imagewright.builds.view import make_view
+from imagewright.builds.view import View, make_view
 from imagewright.cli.project import Project
-from imagewright.errors import UsageError
-from imagewright.references import Reference
+from imagewright.errors import EnvironmentMissingError, UsageError
+from imagewright.references import DOCKER_HUB, Reference
 from imagewright.services import manager
 from imagewright.tools.docker import Docker
 
 _MASKED_FILE_BYTES = 8192
 
+_JOBS_PER_CORE = 4  # builds mostly wait for the network and the disk; BuildKit itself shares out the cores
+
 
 def apply_and_report(project: Project, plan: Plan, asked: Request, options: BakeOptions, *, as_json: bool) -> None:
     """Build what the plan says, show how it goes and what came of it, and exit with that."""
     begin = time.monotonic()
+    view = make_view(asked.progress, sys.stderr, project.environ)
+    built = _build(project, plan, asked, replace(options, root=project.root), view) if plan.to_build else ()
+    results = (*built, *map(_unbuilt, plan.unplanned))
+    seconds = time.monotonic() - begin
+    view.finish(results, seconds)
+    if as_json:
+        print(json.dumps(to_json(results, seconds=seconds), indent=2))  # noqa: T201
+    else:
+        _print_references(plan, results)
+    if code := exit_code(results):
+        raise Exit(code=code)
+
+
+def _print_references(plan: Plan, results: Sequence[ImageResult]) -> None:
+    """What was asked for and published, as others can pull it: one line each, for `$(invoke build app)`."""
+    needed = {item.name for item in plan.images if {reason.kind for reason in item.reasons} == {"needed"}}
+    for result in results:
+        if result.digest and result.name not in needed:
+            print(f"{result.reference}@{result.digest}")  # noqa: T201
+
+
+def _build(project: Project, plan: Plan, asked: Request, options: BakeOptions, view: View) -> tuple[ImageResult, ...]:
     secrets = (*_secret_values(plan, asked, project.environ), *_secret_files(plan, project.root))
     builder = _ready(project, plan, asked)
-    options = replace(options, root=project.root)
-    view = make_view(asked.progress, sys.stderr, project.environ)
+    if options.output in ("tar", "oci"):
+        _make_dist(project.root / options.dist)
     results = execute(
         [_job(item) for item in plan.to_build],
         bake=lambda job, digests: bake_image(plan, job.name, options, digests),
         builder=builder,
         options=RunOptions(
             root=project.root,
-            jobs=project.settings.builder.jobs or os.cpu_count() or 1,
+            jobs=project.settings.builder.jobs or _JOBS_PER_CORE * (os.cpu_count() or 1),
             push=asked.output == "push",
             retries=project.settings.builder.retries,
             secrets=secrets,
@@ -52,19 +77,15 @@ def apply_and_report(project: Project, plan: Plan, asked: Request, options: Bake
         docker=Docker(builder.docker_config, project.environ),
         log_folder=_log_folder(project),
     )
-    if asked.output == "push":
-        results = _measured(project, plan, results)
-    seconds = time.monotonic() - begin
-    view.finish(results, seconds)
-    if as_json:
-        print(json.dumps(to_json(results, seconds=seconds), indent=2))  # noqa: T201
-    if code := exit_code(results):
-        raise Exit(code=code)
+    results = tuple(_with_base_hint(result, builder) for result in results)
+    return _measured(project, plan, results) if asked.output == "push" else results
 
 
 def _ready(project: Project, plan: Plan, asked: Request) -> Builder:
     """A builder that can do it; a registry on this machine and base images where they are ours to provide."""
     places, environ, say = project.places, project.environ, project.say
+    if asked.output == "load":
+        _require_engine(plan, environ)
     builder = resolve(asked.builder or project.settings.builder.name, places, environ=environ, say=say)
     for item in plan.to_build:
         builder.require(output=asked.output, platforms=item.platforms)
@@ -77,6 +98,20 @@ def _ready(project: Project, plan: Plan, asked: Request) -> Builder:
     if is_local:  # it looks in our registry for Docker Hub's images first
         _provide_bases(project, plan, refresh=asked.no_cache)
     return builder
+
+
+def _require_engine(plan: Plan, environ: Mapping[str, str]) -> None:
+    for item in plan.to_build:
+        if len(item.platforms) > 1:
+            raise UsageError(
+                f"--load takes one platform, and {item.name} has {', '.join(item.platforms)}",
+                hint=f"give one: `--platform {item.platforms[0]}`",
+            )
+    if not Docker(environ=environ).engine_running():
+        raise EnvironmentMissingError(
+            "there is no Docker engine to load images into",
+            hint="start Docker, or `--output oci` writes them to dist/, or leave --load out to push them",
+        )
 
 
 def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
@@ -102,6 +137,26 @@ def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
         reachable=docker_hub_answers,
         refresh=refresh,
     )
+
+
+def _make_dist(folder: Path) -> None:
+    """A folder for archives that git ignores by itself: they would make the work tree dirty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+
+
+def _with_base_hint(result: ImageResult, builder: Builder) -> ImageResult:
+    """A base image that was not to be had because Docker Hub is out of reach: say how to make one."""
+    failure = result.failure
+    if failure is None or failure.reference is None or not builder.name.startswith(LOCAL):
+        return result
+    from imagewright.bases.ensure import docker_hub_answers, hint
+
+    if Reference.parse(failure.reference).domain != DOCKER_HUB or docker_hub_answers():
+        return result
+    return replace(result, failure=replace(failure, hint=hint(failure.reference)))
 
 
 def _secret_values(plan: Plan, asked: Request, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -135,6 +190,29 @@ def _job(item: PlanImage) -> Job:
         tags=item.tags,
         platforms=item.platforms,
         repository=item.image.repository,
+    )
+
+
+def _unbuilt(one: Unplanned) -> ImageResult:
+    failure = None
+    if error := one.error:
+        failure = Failure(
+            kind="dockerfile",
+            image=one.image.name,
+            message=error.message,
+            detail="",
+            where=error.where,
+            hint=error.hint,
+        )
+    return ImageResult(
+        name=one.image.name,
+        status="failed" if failure else "skipped",
+        reference=one.tags[0],
+        digest=None,
+        platforms=one.platforms,
+        tags=one.tags,
+        failure=failure,
+        because=None if failure else f"parent {one.because} failed",
     )
 
 

@@ -16,7 +16,7 @@ _OPTIONS = {
     "load": "load the images into this machine's Docker engine instead of pushing them",
     "output": "write dist/NAME/TAG/image.tar (tar), or an OCI layout (oci), instead of pushing",
     "platform": "platforms instead of the configured ones: linux/amd64,linux/arm64",
-    "tag": "tags instead of the default ones: 1.2,latest",
+    "tag": "tags of the named images instead of the default ones: 1.2,latest",
     "no_cache": "run every step again",
     "build_arg": "a build argument NAME=VALUE; NAME alone takes the environment's value and shows it nowhere",
     "builder": "the buildx builder, instead of the configured one",
@@ -60,7 +60,7 @@ def build(
     project = Project.open(c)
     made = named_plan(project, names, asked)
     if dry_run:
-        show_plan(made, as_json=json)
+        show_plan(project, made, as_json=json)
         return
     from imagewright.cli.apply import apply_and_report
 
@@ -96,4 +96,4 @@ def plan(
     if bake:
         print(json_module.dumps(bake_plan(made, bake_options(project, asked)), indent=2))  # noqa: T201
     else:
-        show_plan(made, as_json=json)
+        show_plan(project, made, as_json=json)

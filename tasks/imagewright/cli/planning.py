@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from invoke.exceptions import Exit
+
 from imagewright.builds.bake import BakeOptions
 from imagewright.builds.plan import Plan, plan_named, to_json
 from imagewright.builds.request import Request
@@ -14,22 +16,21 @@ from imagewright.images.selection import select
 
 
 def named_plan(project: Project, names: str, asked: Request) -> Plan:
-    """The plan for the names of the command line; a Dockerfile among them that cannot be read is an error."""
-    tags: dict[str, tuple[str, ...]] = {}
+    """The plan for the names of the command line."""
+    named: dict[str, tuple[str, ...]] = {}
     for chosen in select(names, project.images):
-        given = tags.get(chosen.name, ())
-        tags[chosen.name] = (*given, chosen.tag) if chosen.tag else given
-    graph = project.graph
-    for name in (name for chosen in tags for name in (*graph.ancestors(chosen), chosen)):
-        if error := project.broken.get(name):
-            raise error
+        given = named.get(chosen.name, ())
+        named[chosen.name] = (*given, chosen.tag) if chosen.tag else given
+    # `--tag 1.2` is about the images that were named: another one's 1.2 is not theirs to move.
+    given_tags = {name: tags or asked.tags for name, tags in named.items()}
     return plan_named(
-        list(tags),
+        list(named),
         images=project.by_name,
-        graph=graph,
+        graph=project.graph,
         head=project.head,
-        tags={image.name: project.tags(image, tags.get(image.name) or asked.tags) for image in project.images},
+        tags={image.name: project.tags(image, given_tags.get(image.name, ())) for image in project.images},
         platforms=asked.platforms,
+        broken=project.broken,
     )
 
 
@@ -55,11 +56,19 @@ def _is_there(project: Project, secret: BuildSecret) -> bool:
     return secret.source in project.environ if secret.kind == "env" else (project.root / secret.source).exists()
 
 
-def show_plan(made: Plan, *, as_json: bool) -> None:
-    """The plan on standard output."""
+def show_plan(project: Project, made: Plan, *, as_json: bool) -> None:
+    """The plan on standard output; exit 1 where a Dockerfile cannot be read."""
     if as_json:
         print(json.dumps(to_json(made), indent=2))  # noqa: T201
-        return
+    elif made.images:
+        _show_table(made)
+    for one in made.unplanned:
+        project.say(f"error: {one.error or f'{one.image.name} is built on {one.because}, which cannot be read'}")
+    if made.unplanned:
+        raise Exit(code=1)
+
+
+def _show_table(made: Plan) -> None:
     rows = [
         [
             item.action,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -71,9 +72,9 @@ class ImagewrightTask(Task):  # type: ignore[type-arg]
             if argument.name
         )
         usage = f"Usage: invoke {self.name} {positional} [--options]".replace("  ", " ")
-        doc = (self.__doc__ or "").strip("\n")
+        doc = inspect.cleandoc(self.__doc__ or "")
         lines = "\n".join(f"  {left:<{width}}   {right or ''}".rstrip() for left, right in rows)
-        return f"{usage}\n\n{doc}\n\nOptions:\n{lines}\n"
+        return f"{usage}\n\n{doc}\n\nOptions:\n{lines}"
 
 
 def task(**options: Any) -> Callable[[Callable[..., Any]], ImagewrightTask]:

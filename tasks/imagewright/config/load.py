@@ -22,12 +22,17 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
 
     No file means the defaults. ConfigError lists every problem, with `config/images.yml:LINE` or `environment NAME`.
     """
+    return load_bytes(_read(root / FILE), environ)
+
+
+def load_bytes(data: bytes | None, environ: Mapping[str, str]) -> Settings:
+    """The same for the file's content; None is no file."""
     from imagewright.config.environment import overlay
     from imagewright.config.models import Settings
     from imagewright.config.problems import combined
     from imagewright.config.validate import validate
 
-    document = _read(root / FILE)
+    document = None if data is None else _parse(data)
     lines = document.line if document else lambda _: 1
     values, sources, problems = overlay(document.value if document else None, environ)
 
@@ -75,9 +80,9 @@ def _copied(to: Any, source: Any, path: tuple[str, ...]) -> Any:
     return to.model_copy(update={field: value})
 
 
-def _read(path: Path) -> Document | None:
+def _read(path: Path) -> bytes | None:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
     except (IsADirectoryError, NotADirectoryError) as error:
@@ -85,6 +90,9 @@ def _read(path: Path) -> Document | None:
         raise ConfigError("this is no file", where=FILE, hint=hint) from error
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=FILE) from error
+
+
+def _parse(data: bytes) -> Document:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

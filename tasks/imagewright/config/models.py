@@ -82,7 +82,7 @@ class Builder(Section):
         "buildkitd.",
     )
     jobs: int | None = Field(
-        default=None, ge=1, description="How many images build at once; the default is one per core."
+        default=None, ge=1, description="How many images build at once; the default is four per core."
     )
     retries: int = Field(
         default=1, ge=0, description="How often a transient failure (a registry's 5xx, a reset) is tried again."
@@ -128,6 +128,12 @@ class ImageSettings(Section):
     version: str | None = Field(default=None, description="The label org.opencontainers.image.version.")
     paths: tuple[str, ...] = Field(
         default=(), description="Files or globs the image depends on, beyond what its Dockerfile says."
+    )
+    publishes: tuple[str, ...] = Field(
+        default=(),
+        description="Globs of the tags that this image gives out, where several images share one repository: "
+        "`[base-*]`. The tag of a reference then tells which of them is meant; one without globs is meant by all other "
+        "tags.",
     )
 
 

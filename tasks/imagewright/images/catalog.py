@@ -62,6 +62,7 @@ def _image(settings: Settings, found: Found, own: ImageSettings, layer: str | No
         title=own.title or found.name,
         version=own.version,
         paths=(*(settings.layers[layer].paths if layer is not None else ()), *own.paths),
+        publishes=own.publishes,
     )
 
 

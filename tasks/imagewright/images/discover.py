@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,12 +10,16 @@ from typing import TYPE_CHECKING
 from imagewright.config.patterns import NAME, check_pattern
 from imagewright.config.problems import combined
 from imagewright.errors import ConfigError
+from imagewright.images.folders import Disk, Snapshot
 from imagewright.images.model import Found
 from imagewright.references import is_repository_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from imagewright.images.folders import Folders, Item
+    from imagewright.images.tree import Tree
 
 DEFAULT_PATTERN = f"Dockerfiles/Dockerfile.{NAME}"
 EVERY_IMAGE = "all"
@@ -38,18 +40,31 @@ def discover(root: Path, patterns: Sequence[str]) -> tuple[Found, ...]:
     ConfigError lists all of: a pattern that finds nothing, a name that is no repository name, two Dockerfiles for one
     name, a link to nothing.
     """
+    return _discover(Disk(root), patterns, nothing=lambda pattern: _nothing(root, pattern))
+
+
+def discover_in(tree: Tree, patterns: Sequence[str]) -> tuple[Found, ...]:
+    """The same for a snapshot, in which links are followed inside alone; a pattern may find nothing there."""
+    return _discover(Snapshot(tree), patterns)
+
+
+def _discover(
+    folders: Folders, patterns: Sequence[str], nothing: Callable[[str], ConfigError] | None = None
+) -> tuple[Found, ...]:
     by_file: dict[str, Found] = {}
     problems: list[ConfigError] = []
     for pattern in patterns:
-        paths = _walk(str(root), "", _compiled(pattern), "")
+        paths = _walk(folders, "", _compiled(pattern), "")
         matches = [(path, name) for path, name in paths if not path.endswith(_NOT_A_DOCKERFILE)]
-        if not matches:
-            problems.append(_nothing(root, pattern))
+        if nothing and not matches:
+            problems.append(nothing(pattern))
         for path, name in matches:
             context = "." if NAME in pattern.rpartition("/")[2] else path.rpartition("/")[0] or "."
             by_file.setdefault(path, Found(name=name, dockerfile=path, context=context, pattern=pattern))
     found = sorted(by_file.values(), key=lambda one: (one.name, one.dockerfile))
-    problems += [problem for one in found if (problem := _name_problem(one)) or (problem := _file_problem(root, one))]
+    problems += [
+        problem for one in found if (problem := _name_problem(one)) or (problem := folders.problem(one.dockerfile))
+    ]
     problems += [_twice(first, second) for first, second in pairwise(found) if first.name == second.name]
     if problems:
         raise combined(problems)
@@ -83,50 +98,48 @@ def _component(text: str) -> _Component:
     return _Component(regex=re.compile(hidden + "".join(parts), re.DOTALL))
 
 
-def _walk(root: str, folder: str, components: Sequence[_Component], name: str) -> Iterator[tuple[str, str]]:
+def _walk(folders: Folders, folder: str, components: Sequence[_Component], name: str) -> Iterator[tuple[str, str]]:
     """(path, name) of what `components` match in `folder`, which is empty or ends in `/`; `name` if it is known yet."""
     first, rest = components[0], components[1:]
     if first.literal is not None:
         path = folder + first.literal
         if rest:
-            yield from _walk(root, f"{path}/", rest, name)
-        elif _is_file(f"{root}/{path}"):
+            yield from _walk(folders, f"{path}/", rest, name)
+        elif folders.is_there(path):
             yield path, name
     elif first.regex is None:
-        yield from _walk(root, folder, rest, name)
-        for entry in _entries(root, folder):
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                yield from _walk(root, f"{folder}{entry.name}/", components, name)
+        yield from _walk(folders, folder, rest, name)
+        for item in folders.items(folder):
+            if not item.name.startswith(".") and item.is_dir(follow_symlinks=False):
+                yield from _walk(folders, f"{folder}{item.name}/", components, name)
     else:
-        for entry in _entries(root, folder):
-            if match := first.regex.fullmatch(entry.name):
+        for item in folders.items(folder):
+            if match := first.regex.fullmatch(item.name):
                 captured = match[1] if match.re.groups else name
-                if not rest and not _is_folder(entry):
-                    yield folder + entry.name, captured
-                elif rest and _is_folder(entry) and entry.name != ".git":
-                    yield from _walk(root, f"{folder}{entry.name}/", rest, captured)
+                if not rest and not _is_folder(item):
+                    yield folder + item.name, captured
+                elif rest and _is_folder(item) and item.name != ".git":
+                    yield from _walk(folders, f"{folder}{item.name}/", rest, captured)
 
 
-def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
+def _is_folder(item: Item) -> bool:
     try:
-        with os.scandir(f"{root}/{folder}") as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=folder or ".") from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
+        return item.is_dir()
     except OSError:  # a link in a circle
         return False
 
 
-def _is_file(path: str) -> bool:
-    """Whether there is something that is no folder; a link to nothing is reported later, by its name."""
-    return os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112 - a Path for each of a thousand is slow
+def _nothing(root: Path, pattern: str) -> ConfigError:
+    if pattern == DEFAULT_PATTERN:
+        folder = root / "Dockerfiles"
+        message = "no Dockerfile.<name> in Dockerfiles" if folder.is_dir() else "no Dockerfiles folder"
+        hint = "`invoke new NAME` writes the first one; `discover` in config/images.yml names another place"
+        return ConfigError(message, where=str(root), hint=hint)
+    return ConfigError(
+        f"the pattern `{pattern}` finds no Dockerfile",
+        where="config/images.yml: discover",
+        hint="correct it, or take it out of `discover`",
+    )
 
 
 def _twice(first: Found, second: Found) -> ConfigError:
@@ -156,25 +169,4 @@ def _name_problem(found: Found) -> ConfigError | None:
         f"`{found.name}` is no legal repository name: small letters and digits, joined by `.`, `_`, `__` or `-`",
         where=found.dockerfile,
         hint=f"name it `{better}`" if is_repository_path(better) else "rename it",
-    )
-
-
-def _file_problem(root: Path, found: Found) -> ConfigError | None:
-    try:
-        mode = os.stat(f"{root}/{found.dockerfile}").st_mode  # noqa: PTH116 - a Path for each of a thousand is slow
-    except OSError as error:
-        return ConfigError(f"cannot be read: {error.strerror}", where=found.dockerfile, hint="a link to nothing?")
-    return None if stat.S_ISREG(mode) else ConfigError("this is no file", where=found.dockerfile)
-
-
-def _nothing(root: Path, pattern: str) -> ConfigError:
-    if pattern == DEFAULT_PATTERN:
-        folder = root / "Dockerfiles"
-        message = "no Dockerfile.<name> in Dockerfiles" if folder.is_dir() else "no Dockerfiles folder"
-        hint = "`invoke new NAME` writes the first one; `discover` in config/images.yml names another place"
-        return ConfigError(message, where=str(root), hint=hint)
-    return ConfigError(
-        f"the pattern `{pattern}` finds no Dockerfile",
-        where="config/images.yml: discover",
-        hint="correct it, or take it out of `discover`",
     )

@@ -7,36 +7,33 @@ from typing import TYPE_CHECKING
 from imagewright.config.problems import near
 from imagewright.errors import ConfigError
 from imagewright.images.model import Edge
+from imagewright.images.shelf import Shelf, gives_out, repository_of
 from imagewright.references import InvalidReferenceError, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from imagewright.images.model import Image, ImageUse, Reading
-
-    Publishes = Callable[[Image, str], bool]
 
 DOCKER_IMAGE = "docker-image://"
 TARGET = "target:"
 
 
-def edges(
-    images: Sequence[Image], readings: Mapping[str, Reading], publishes: Publishes | None = None
-) -> tuple[Edge, ...]:
+def edges(images: Sequence[Image], readings: Mapping[str, Reading]) -> tuple[Edge, ...]:
     """Every use of one of `images` by another, by child and line; one edge for each different reference.
 
     A reference is compared by registry and repository after docker's own normalization, so that tags, digests and
-    short spellings make no difference. `publishes(image, tag)` says whether an image gives out a tag; it is asked
-    where several images share one repository, and where an image names its own. Images without a reading (their
-    Dockerfile is broken) only have the edges of their named contexts.
+    short spellings make no difference; where several images share one repository, the tag tells which of them is
+    meant (`Image.publishes`). Images without a reading (their Dockerfile is broken) only have the edges of their named
+    contexts.
 
     ConfigError: a reference that may mean several images, an image that is built from itself, a named context
     `target:NAME` without such an image.
     """
-    shelf = _Shelf(images, publishes)
+    finder = _Finder(images)
     found: dict[tuple[str, str, str], Edge] = {}
     for image in sorted(images, key=lambda image: image.name):
-        for edge in (*_from_contexts(image, shelf), *_from_dockerfile(image, readings.get(image.name), shelf)):
+        for edge in (*_from_contexts(image, finder), *_from_dockerfile(image, readings.get(image.name), finder)):
             found.setdefault((edge.child, edge.parent, edge.reference), edge)
     return tuple(found.values())
 
@@ -50,8 +47,8 @@ def lookalikes(images: Sequence[Image], readings: Mapping[str, Reading]) -> tupl
     """
     named: dict[str, Image] = {}
     for image in images:
-        named.setdefault(_parsed(image).path.rpartition("/")[2], image)
-    ours = {_parsed(image).repository for image in images}
+        named.setdefault(repository_of(image).path.rpartition("/")[2], image)
+    ours = {repository_of(image).repository for image in images}
     slips: list[tuple[str, tuple[Image, ImageUse, Image]]] = []
     extended: set[str] = set()
     for image in images:
@@ -66,44 +63,31 @@ def lookalikes(images: Sequence[Image], readings: Mapping[str, Reading]) -> tupl
     return tuple(slip for repository, slip in slips if repository not in extended)
 
 
-class _Shelf:
-    """The images by repository, and the one among them that a reference means."""
+class _Finder:
+    """The one image that a reference means."""
 
-    def __init__(self, images: Sequence[Image], publishes: Publishes | None) -> None:
-        self._publishes = publishes
-        self._by_repository: dict[tuple[str, str], list[Image]] = {}
+    def __init__(self, images: Sequence[Image]) -> None:
+        self._shelf = Shelf(images)
         self.names = {image.name for image in images}
-        for image in images:
-            own = _parsed(image)
-            self._by_repository.setdefault((own.domain, own.path), []).append(image)
 
     def find(self, reference: Reference, child: Image, where: str) -> Image | None:
         """The image that `reference`, written at `where` in `child`, means; None where it is none of ours."""
-        candidates = self._by_repository.get((reference.domain, reference.path), [])
-        if len(candidates) > 1:
-            candidates = self._publishers(candidates, reference, where)
-        if candidates == [child]:
-            self._refuse_itself(child, reference, where)
-            return None
-        return candidates[0] if candidates else None
-
-    def _publishers(self, candidates: list[Image], reference: Reference, where: str) -> list[Image]:
-        """The one of several images in a repository that gives out this tag, or none of them."""
-        if self._publishes and (reference.tag or not reference.digest):
-            tag = reference.tag or "latest"
-            candidates = [image for image in candidates if self._publishes(image, tag)]
+        candidates = self._shelf.publishers(reference)
         if len(candidates) > 1:
             names = ", ".join(sorted(image.name for image in candidates))
             raise ConfigError(
                 f"{reference} may be any of these images, which share the repository: {names}",
                 where=where,
-                hint="give each its own `repository`, or name a tag that only one of them publishes",
+                hint="give each its own `repository`, or say with `publishes` which tags each gives out",
             )
-        return candidates
+        if candidates and candidates[0].name == child.name:
+            self._refuse_itself(child, reference, where)
+            return None
+        return candidates[0] if candidates else None
 
     def _refuse_itself(self, child: Image, reference: Reference, where: str) -> None:
         """An image may start from an earlier self, but only from one that this build cannot change."""
-        published = self._publishes is None or self._publishes(child, reference.tag or "latest")
+        published = not child.publishes or gives_out(child, reference.tag or "latest")
         if published and not reference.digest:
             raise ConfigError(
                 f"{child.name} is built from itself ({reference})",
@@ -112,14 +96,14 @@ class _Shelf:
             )
 
 
-def _from_contexts(image: Image, shelf: _Shelf) -> Iterator[Edge]:
+def _from_contexts(image: Image, finder: _Finder) -> Iterator[Edge]:
     for name, value in sorted(image.contexts.items()):
         where = f"images.{image.name}.contexts.{name}"
         parent: str | None = None
         if value.startswith(TARGET):
             parent = value.removeprefix(TARGET)
-            if parent not in shelf.names:
-                hint = near(parent, sorted(shelf.names)) or "`invoke list` shows the images"
+            if parent not in finder.names:
+                hint = near(parent, sorted(finder.names)) or "`invoke list` shows the images"
                 raise ConfigError(f"there is no image `{parent}`", where=where, hint=hint)
             if parent == image.name:
                 raise ConfigError(f"{parent} is built from itself", where=where, hint="remove the named context")
@@ -128,15 +112,15 @@ def _from_contexts(image: Image, shelf: _Shelf) -> Iterator[Edge]:
                 reference = Reference.parse(value.removeprefix(DOCKER_IMAGE))
             except InvalidReferenceError as error:
                 raise ConfigError(str(error), where=where) from error
-            found = shelf.find(reference, image, where)
+            found = finder.find(reference, image, where)
             parent = found.name if found else None
         if parent:
             yield Edge(child=image.name, parent=parent, reference=name, line=0, kind="context")
 
 
-def _from_dockerfile(image: Image, reading: Reading | None, shelf: _Shelf) -> Iterator[Edge]:
+def _from_dockerfile(image: Image, reading: Reading | None, finder: _Finder) -> Iterator[Edge]:
     for use, reference in _references(reading):
-        parent = shelf.find(reference, image, f"{image.dockerfile}:{use.line}")
+        parent = finder.find(reference, image, f"{image.dockerfile}:{use.line}")
         if parent:
             yield Edge(
                 child=image.name, parent=parent.name, reference=use.reference or "", line=use.line, kind=use.kind
@@ -153,10 +137,3 @@ def _references(reading: Reading | None) -> Iterator[tuple[ImageUse, Reference]]
             yield use, Reference.parse(use.reference)
         except InvalidReferenceError:
             continue
-
-
-def _parsed(image: Image) -> Reference:
-    try:
-        return Reference.parse(image.repository)
-    except InvalidReferenceError as error:
-        raise ConfigError(str(error), where=f"images.{image.name}.repository") from error

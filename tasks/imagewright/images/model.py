@@ -48,6 +48,7 @@ class Image:
     title: str | None = None
     version: str | None = None
     paths: tuple[str, ...] = ()  # of the image and of its layer
+    publishes: tuple[str, ...] = ()  # globs of tags, where it shares its repository
 
 
 UseKind = Literal["from", "copy", "mount"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from imagewright.errors import DockerfileError
 from imagewright.images.dockerfile.cache import ReadingCache
 from imagewright.images.model import BaseConfig, Image, Reading
+from imagewright.images.shelf import Shelf
 from imagewright.references import InvalidReferenceError, Reference
 
 _EPOCH = re.compile(rb"^\s*ARG\s+(?:.*\s)?SOURCE_DATE_EPOCH\b", re.MULTILINE | re.IGNORECASE)
@@ -26,8 +27,9 @@ class Readings:
 def read_all(images: Sequence[Image], content: Callable[[str], bytes | None], cache: ReadingCache) -> Readings:
     """Read the Dockerfile of every image; `content` gives a file's bytes by its path, None where there is none.
 
-    A parent among the images hands down its ENV and ONBUILD, as BuildKit has it. Of any other base image, and of one
-    of several that share a repository, they are unknown. One broken Dockerfile does not hide the others.
+    A parent among the images hands down its ENV and ONBUILD, as BuildKit has it. Of any other base image, and where
+    the tag does not tell which of several that share a repository is meant, they are unknown. One broken Dockerfile
+    does not hide the others.
     """
     return _Reader(images, content, cache).all()
 
@@ -40,9 +42,7 @@ class _Reader:
         self._readings: dict[str, Reading | None] = {}  # None while it is being read, and for a broken one
         self._broken: dict[str, DockerfileError] = {}
         self._epoch: set[str] = set()
-        self._publishers: dict[str, list[Image]] = {}
-        for image in images:
-            self._publishers.setdefault(Reference.parse(image.repository).repository, []).append(image)
+        self._shelf = Shelf(images)
 
     def all(self) -> Readings:
         for image in self._images:
@@ -79,7 +79,7 @@ class _Reader:
 
     def _handed_down(self, reference: str, platform: str) -> BaseConfig | None:
         try:
-            publishers = self._publishers.get(Reference.parse(reference).repository, ())
+            publishers = self._shelf.publishers(Reference.parse(reference))
         except InvalidReferenceError:
             return None
         if len(publishers) != 1:

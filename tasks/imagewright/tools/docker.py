@@ -180,7 +180,7 @@ class Docker:
         try:
             for child in children:
                 process.end(child)
-        finally:  # what its children left, or did not hear, and everything at once after a second Ctrl-C
+        finally:  # after a second Ctrl-C the others are not waited for
             for child in children:
                 _signal(child, signal.SIGKILL)
 

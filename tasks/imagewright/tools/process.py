@@ -117,12 +117,13 @@ def _started(
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End a process and its group: SIGINT, ten seconds, SIGKILL."""
-    for number, seconds in ((signal.SIGINT, _GRACE_SECONDS), (signal.SIGKILL, None)):
+    """End a process and its group: SIGINT, ten seconds, SIGKILL. What is left of the group then is killed, too."""
+    try:
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+            os.killpg(child.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(_GRACE_SECONDS)
+    finally:  # also after a second Ctrl-C, and for grandchildren that did not hear the first
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

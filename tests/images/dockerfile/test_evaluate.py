@@ -245,6 +245,15 @@ def test_surprise_16_global_arguments_and_stages() -> None:
     assert sources(reading(text)) == [("x12",)]
 
 
+def test_surprise_16_in_the_next_stage_env_hides_an_argument_that_hid_it() -> None:
+    text = "FROM base AS one\nARG D=arg\nCOPY $D /\nFROM one\nCOPY $D /"
+    assert sources(reading(text, bases={"base": BaseConfig(env={"D": "env"})})) == [("arg",), ("env",)]
+    assert sources(reading(text, bases={"base": BaseConfig()})) == [("arg",), ("arg",)]
+    assert sources(reading(text, bases={"base": BaseConfig(unknown=("D",))})) == [("arg",), None]
+    assert sources(reading(text)) == [("arg",), None]  # the base may set it
+    assert sources(reading("FROM o AS one\nENV D=env\nARG D=arg\nFROM one\nCOPY $D /")) == [("env",)]
+
+
 def test_surprise_17_env_and_onbuild_of_a_base() -> None:
     base = BaseConfig(env={"D": "src"}, onbuild=("COPY $D /app", "RUN --mount=from=tools,target=/t x"))
     found = reading("FROM base\nCOPY $D/x /", bases={"base": base})
@@ -262,6 +271,15 @@ def test_surprise_17_a_trigger_may_name_a_stage_of_the_child() -> None:
     base = BaseConfig(onbuild=("COPY --from=build /out /",))
     text = "FROM g AS build\nCOPY src /\nFROM base"
     assert images(reading(text, bases={"base": base})) == ["g", "base"]
+
+
+def test_surprise_17_a_trigger_may_name_the_stage_that_it_runs_in() -> None:
+    found = reading("FROM base AS one\nCOPY a /", bases={"base": BaseConfig(onbuild=("COPY --from=one / /",))})
+    assert sources(found) == [("a",)]
+
+
+def test_surprise_14_an_unreached_stage_may_hold_a_mount_that_cannot_be() -> None:
+    assert images(reading("FROM a AS x\nRUN --mount=nonsense true\nFROM b")) == ["b"]
 
 
 def test_surprise_17_an_unknown_env_is_the_whole_context() -> None:
@@ -336,6 +354,11 @@ def test_a_foreign_front_end_may_read_anything() -> None:
         ("FROM --platform=a/b/c/d a", "is no platform"),
         ("FROM scratch\nCOPY ${x /y", "Dockerfile:2: failed to process"),
         ('FROM scratch\nENV A="${B:?must be set}"\n', "B: must be set"),
+        (
+            "FROM x\nRUN --mount=form=a,target=/b x",
+            "unexpected key 'form' in --mount=form=a,target=/b\n  did you mean from?",
+        ),
+        ("FROM x\nRUN --mount=target x", "'target' in --mount=target must be a key=value pair"),
         ("FROM scratch\nRUN --mount=type=bnd,target=/x x", "unsupported mount type 'bnd'"),
     ],
 )

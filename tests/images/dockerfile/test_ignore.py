@@ -15,12 +15,12 @@ def ignored(text: str, path: str) -> bool:
     return Patterns(read_ignore_file(text.encode()), where=".dockerignore").matches(path)
 
 
-def test_what_is_cut_from_a_line() -> None:
+def test_surprise_4_what_is_cut_from_a_line() -> None:
     data = b"\xef\xbb\xbf# a comment\r\n\r\n  a/b/  \r\n/c\r\n ! /d/ \r\n #e\n./f//g/../h\n/\n"
     assert read_ignore_file(data) == ("a/b", "c", "!d", "#e", "f/h", "/")
 
 
-def test_a_number_sign_is_a_comment_in_column_one_only() -> None:
+def test_surprise_4_a_number_sign_is_a_comment_in_column_one_only() -> None:
     assert ignored(" #x", "#x")
     assert not ignored("#x", "#x")
 
@@ -59,7 +59,7 @@ def test_a_number_sign_is_a_comment_in_column_one_only() -> None:
         ("**", "a/b", True),
     ],
 )
-def test_rules(rules: str, path: str, *, expected: bool) -> None:
+def test_surprise_4_rules(rules: str, path: str, *, expected: bool) -> None:
     assert ignored(rules, path) is expected
 
 

@@ -5,6 +5,7 @@ BuildKit's dockerfile2llb/convert.go, `dispatchStages`, for each platform; the a
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from imagewright.images.dockerfile.instructions import Arg, Copy, Env, Onbuild, Run
@@ -26,6 +27,25 @@ _BUILD_PLATFORMS = ("linux/amd64", "linux/arm64")
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOT_IN_ENV = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _MOUNT_TYPES = frozenset({"bind", "cache", "tmpfs", "secret", "ssh"})
+_MOUNT_TRUTHS = frozenset({"readonly", "ro", "readwrite", "rw", "required"})
+_MOUNT_KEYS = _MOUNT_TRUTHS | frozenset(
+    {
+        "type",
+        "from",
+        "source",
+        "src",
+        "target",
+        "dst",
+        "destination",
+        "size",
+        "id",
+        "sharing",
+        "mode",
+        "uid",
+        "gid",
+        "env",
+    }
+)
 
 
 def evaluate(
@@ -144,9 +164,9 @@ class _Pass:
         self.stages = [(node.line, node.label) for node in reached if node.label]
         for node in reached:
             self._use_base(node)
+            node.done = True  # before its commands: an ONBUILD trigger may name the very stage that it runs in
             if node.label and not node.replaced:
                 self._run(node)
-            node.done = True
         if end.replaced:
             self._use_context(end, end.line, "from", None)
         own = tuple(step.command.trigger for step in end.steps if isinstance(step.command, Onbuild))
@@ -162,6 +182,7 @@ class _Pass:
         """Note what a node stands on, and begin with its variables."""
         if node.base:
             node.state, node.image = node.base.state.copy(), node.base.image.copy()
+            node.state.lay_over(node.image)  # ENV comes first again, also before a later ARG of the stage below
             if node.base.replaced:
                 self._use_context(node.base, node.line, "from", None)
             return
@@ -267,8 +288,14 @@ class _Pass:
         why: str | None = None
         origin = ""
         for one in fields:
-            key, _, raw = one.partition("=")
-            key = key.lower()
+            written, equals, raw = one.partition("=")
+            key = written.lower()
+            if key not in _MOUNT_KEYS:
+                near = get_close_matches(key, _MOUNT_KEYS, n=1)
+                hint = f"did you mean {near[0]}?" if near else None
+                refuse(f"unexpected key {written!r} in --mount={','.join(fields)}", self._path, line, hint)
+            if not equals and key not in _MOUNT_TRUTHS:
+                refuse(f"{one!r} in --mount={','.join(fields)} must be a key=value pair", self._path, line)
             origin = raw if key == "from" else origin
             if key not in ("type", "source", "src"):
                 continue

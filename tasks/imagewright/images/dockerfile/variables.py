@@ -51,6 +51,16 @@ class Variables:
             self.values[name] = value
             self.unknown.discard(name)
 
+    def lay_over(self, others: Variables) -> None:
+        """Set everything that `others` set, or may have set."""
+        if not others.complete:
+            self.unknown |= self.values.keys()
+            self.values.clear()
+        self.values |= others.values
+        self.unknown = {name for name in self.unknown | others.unknown if name not in others.values}
+        for name in others.unknown:
+            self.values.pop(name, None)
+
     def expand(self, word: str, escape: str) -> tuple[str | None, tuple[str, ...]]:
         """The word with its variables expanded and quotes removed; or None and the names that are not known."""
         if "$" not in word and "'" not in word and '"' not in word and escape not in word:
