@@ -166,6 +166,7 @@ def test_without_a_push_children_are_built_all_the_same(repository: Repository) 
 
 def test_archives(repository: Repository) -> None:
     r = repository
+    r.root = r.root.rename(r.root.with_name("a, ${b} %{c} d"))  # all of it means something in a bake file
     r.dockerfile("base", "FROM scratch", "COPY tasks.py /base")
     r.dockerfile("app", "FROM PREFIX/base", "COPY config /config")
     r.commit()
@@ -195,7 +196,7 @@ def read_layout(folder: Path) -> dict[str, Any]:
     (top,) = json.loads((folder / "index.json").read_text())["manifests"]
 
     def blob(descriptor: dict[str, Any]) -> bytes:
-        data = (folder / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
+        data: bytes = (folder / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
         assert (f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)) == (descriptor["digest"], descriptor["size"])
         return data
 
@@ -239,12 +240,12 @@ def test_secrets_reach_the_build_and_nothing_else(repository: Repository, tmp_pa
   app:
     build_args: {PLAIN: "${HOME} %{if} $5"}
     secret_build_args: [CONFIGURED]
-    secrets: [{id: npm, env: NPM_TOKEN}, {id: file, src: secret.txt}]
+    secrets: [{id: npm, env: NPM_TOKEN}, {id: file, src: "a, secret.txt"}]
 """
     )
     values = {"CONFIGURED": "c0nfigured secret", "GIVEN": "g1ven-${secret}", "NPM_TOKEN": "npm_t0ken"}
-    r.write("secret.txt", "fr0m-file")
-    r.write(".dockerignore", "secret.txt\n")
+    r.write("a, secret.txt", "fr0m-file")
+    r.write(".dockerignore", "*secret.txt\n")
     r.dockerfile(
         "app",
         "FROM BASE",
@@ -359,11 +360,11 @@ def test_a_dry_run_does_nothing(repository: Repository) -> None:
     assert r.digest(r.reference("app")) is None
 
 
-def test_people_see_a_table_and_programs_see_nothing(repository: Repository) -> None:
+def test_people_see_a_table_and_pipes_get_references(repository: Repository) -> None:
     r = repository
     r.dockerfile("app", "FROM scratch", "COPY tasks.py /")
     done = r.invoke("build", "app")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, f"{r.reference('app')}@{r.digest(r.reference('app'))}\n")
     (row,) = [line.split() for line in done.stderr.splitlines() if line.startswith("app ")]
     assert row[:2] == ["app", "built"]
     assert row[-1] == r.reference("app")

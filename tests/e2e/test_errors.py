@@ -84,10 +84,12 @@ def test_a_dockerfile_that_does_not_parse_does_not_hide_the_others(ready: Reposi
     ready.dockerfile("broken", "FROM scratch", "", "COPPY a /")
     ready.dockerfile("child", "FROM PREFIX/broken", "COPY tasks.py /")
     for name in ("broken", "child", "all"):
-        said = refused(ready, "build", name, code=1)
+        said = ready.invoke("build", name).stderr
         assert "error: Dockerfiles/Dockerfile.broken:3: " in said
         assert "COPPY" in said
-    assert ready.build("app")["app"]["status"] == "built"
+    statuses = {one["name"]: one["status"] for one in ready.build("all", code=1).document["images"]}
+    assert statuses == {"app": "built", "broken": "failed", "child": "skipped"}
+    assert [one["status"] for one in ready.build("child", code=1).document["images"]] == ["failed", "skipped"]
     listed = ready.invoke("list", "--json")
     assert [one["name"] for one in json.loads(listed.stdout)["images"]] == ["app", "broken", "child"]
     assert "Dockerfiles/Dockerfile.broken:3: " in listed.stderr
@@ -194,6 +196,12 @@ def test_a_secret_without_a_value(ready: Repository) -> None:
     ready.configure("images:\n  app: {secrets: [{id: npm, src: nothere.txt}]}\n")
     said = refused(ready, "build", "app", code=1)
     assert "nothere.txt" in said
+
+
+def test_archives_that_cannot_be_written(ready: Repository) -> None:
+    ready.write("dist", "in the way")
+    said = refused(ready, "build", "app", "--output", "tar", code=3)
+    assert f"error: {ready.root}/dist: archives cannot be written" in said
 
 
 def test_git_without_a_commit(ready: Repository) -> None:

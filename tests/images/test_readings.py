@@ -95,7 +95,7 @@ def test_a_broken_dockerfile_does_not_hide_the_others(desk: Desk) -> None:
 
 
 def test_a_dockerfile_that_is_not_there(desk: Desk) -> None:
-    found = read_all([image("app")], {}.get, ReadingCache(desk.cache))
+    found = read_all([image("app")], lambda _path: None, ReadingCache(desk.cache))
     assert "cannot be read" in str(found.broken["app"])
     assert found.broken["app"].where == "Dockerfile.app"
 

@@ -1,7 +1,7 @@
 """From the plan to a docker-bake file, the form in which buildx takes it.
 
-The file is plain and portable: `docker buildx bake --file FILE` from the repository root does the same build on any
-builder. Source of the keys: the bake file reference of docker's documentation.
+The file is plain and portable: `docker buildx bake --file FILE` from the repository root, where all of its paths begin,
+does the same build on any builder. Source of the keys: the bake file reference of docker's documentation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from imagewright.builds.labels import labels
@@ -35,7 +34,6 @@ class BakeOptions:
     absent: Collection[BuildSecret] = ()  # optional secrets that are not there
     source: str | None = None  # the repository's address, for the label
     dist: str = "dist"  # where archives go
-    root: Path | None = None  # paths are made absolute below it; None leaves them relative
 
 
 def target_name(name: str) -> str:
@@ -126,15 +124,21 @@ def _target(
     for name in _secret_args(item, options):
         args.pop(name, None)
     target: dict[str, Any] = {
-        "context": _path(image.context, options.root),
+        "context": image.context,
         "dockerfile": posixpath.relpath(image.dockerfile, image.context),
         "args": args,
-        "contexts": {**_named_contexts(image.contexts, options.root), **links},
-        "labels": dict(labels(image, plan.head, source=options.source, tag=tag)),
+        "contexts": {**image.contexts, **links},
+        "labels": dict(labels(
+                image,
+                plan.head,
+                source=options.source,
+                tag=tag,
+                fingerprint=item.inputs.fingerprint if item.inputs else None,
+            )),
         "platforms": list(item.platforms),
         "tags": list(item.tags),
         "target": image.target,
-        "secret": [_secret(secret, options.root) for secret in image.secrets if secret not in options.absent],
+        "secret": [_secret(secret) for secret in image.secrets if secret not in options.absent],
         "no-cache": options.no_cache or None,
         # Provenance holds the times of the run: with it, the same content would get another digest every time.
         "attest": ["type=provenance,disabled=true"],
@@ -179,16 +183,11 @@ def archive(item: PlanImage, options: BakeOptions) -> str:
     """Where `--output` puts an image: `dist/<name>/<tag>/image.tar`, or the folder `image` for an OCI layout."""
     tag = item.tags[0].rpartition(":")[2]
     name = "image.tar" if options.output == "tar" else "image"
-    return _path(posixpath.join(options.dist, item.name, tag, name), options.root)
+    return posixpath.join(options.dist, item.name, tag, name)
 
 
-def _path(path: str, root: Path | None) -> str:
-    return path if root is None else str(root / path)
-
-
-def _named_contexts(contexts: Mapping[str, str], root: Path | None) -> dict[str, str]:
-    return {name: where if ":" in where else _path(where, root) for name, where in contexts.items()}
-
-
-def _secret(secret: BuildSecret, root: Path | None) -> str:
-    return f"id={secret.id},{secret.kind}={_path(secret.source, root) if secret.kind == 'src' else secret.source}"
+def _secret(secret: BuildSecret) -> str:
+    source = f"{secret.kind}={secret.source}"
+    if re.search('[,"]', source):  # the whole is a line of CSV (RFC 4180)
+        source = '"' + source.replace('"', '""') + '"'
+    return f"id={secret.id},{source}"

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from imagewright.changes.reason import Reason as Reason  # the plan's word, too
 from imagewright.errors import DockerfileError
 from imagewright.images.model import Image
 
@@ -36,15 +37,6 @@ class Head:
 
 
 NO_HEAD = Head(commit=None, time=None, dirty=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """Why an image is treated so. `path` is a file of the repository where one is the cause."""
-
-    kind: str
-    detail: str
-    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +97,7 @@ class Plan:
     head: Head
     images: tuple[PlanImage, ...]
     unplanned: tuple[Unplanned, ...] = ()
+    removed: tuple[str, ...] = ()  # images that there were in the state compared with, by name
 
     @property
     def to_build(self) -> tuple[PlanImage, ...]:
@@ -199,6 +192,82 @@ def plan_named(
     )
 
 
+def plan_changed(
+    built: Mapping[str, tuple[Reason, ...]],
+    *,
+    reused: Mapping[str, str] | None = None,
+    skipped: Mapping[str, tuple[Reason, ...]] | None = None,
+    images: Mapping[str, Image],
+    graph: ImageGraph,
+    base: Base,
+    head: Head,
+    tags: Mapping[str, tuple[str, ...]],
+    inputs: Mapping[str, Inputs] | None = None,
+    broken: Mapping[str, DockerfileError] | None = None,
+    removed: tuple[str, ...] = (),
+) -> Plan:
+    """The plan that builds exactly `built`, with why.
+
+    `reused` gives the digests of unchanged images that others are built on, `skipped` those that are only to be
+    shown. Images whose Dockerfile is `broken`, and those built on them, are left out and said so.
+    """
+    broken, reused, skipped = broken or {}, reused or {}, skipped or {}
+    in_the_way = {
+        name: next((one for one in (name, *graph.ancestors(name)) if one in broken), None) if broken else None
+        for name in built
+    }
+    actions: dict[str, tuple[Action, tuple[Reason, ...]]] = {
+        **{name: ("skip", reasons) for name, reasons in skipped.items()},
+        **{name: ("reuse", (Reason(kind="unchanged", detail="unchanged, and in the registry"),)) for name in reused},
+        **{name: ("build", reasons) for name, reasons in built.items() if not in_the_way[name]},
+    }
+    order = [name for name in graph.order() if name in actions or name in in_the_way]
+
+    def parents(name: str) -> tuple[PlanParent, ...]:
+        return tuple(
+            PlanParent(
+                name=parent,
+                repository=images[parent].repository,
+                origin="build" if parent in built else "registry",
+                digest=reused.get(parent),
+                references=references,
+            )
+            for parent, references in sorted(graph.references(name).items())
+        )
+
+    return Plan(
+        base=base,
+        head=head,
+        images=tuple(
+            PlanImage(
+                image=images[name],
+                level=graph.level(name),
+                action=actions[name][0],
+                reasons=actions[name][1],
+                parents=parents(name),
+                platforms=images[name].platforms,
+                tags=tags[name],
+                inputs=(inputs or {}).get(name),
+                digest=reused.get(name),
+            )
+            for name in order
+            if name in actions
+        ),
+        unplanned=tuple(
+            Unplanned(
+                image=images[name],
+                error=broken.get(name),
+                because=None if name in broken else in_the_way[name],
+                tags=tags[name],
+                platforms=images[name].platforms,
+            )
+            for name in order
+            if in_the_way.get(name)
+        ),
+        removed=removed,
+    )
+
+
 def to_json(plan: Plan) -> dict[str, Any]:
     """The plan as the JSON contract has it: the same plan gives the same text, byte for byte."""
     return {
@@ -224,4 +293,5 @@ def to_json(plan: Plan) -> dict[str, Any]:
             {"name": one.image.name, "error": str(one.error) if one.error else None, "because": one.because}
             for one in plan.unplanned
         ],
+        "removed": list(plan.removed),
     }

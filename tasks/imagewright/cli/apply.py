@@ -37,7 +37,7 @@ def apply_and_report(project: Project, plan: Plan, asked: Request, options: Bake
     """Build what the plan says, show how it goes and what came of it, and exit with that."""
     begin = time.monotonic()
     view = make_view(asked.progress, sys.stderr, project.environ)
-    built = _build(project, plan, asked, replace(options, root=project.root), view) if plan.to_build else ()
+    built = _build(project, plan, asked, options, view) if plan.to_build else ()
     results = (*built, *map(_unbuilt, plan.unplanned))
     seconds = time.monotonic() - begin
     view.finish(results, seconds)
@@ -141,10 +141,13 @@ def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
 
 def _make_dist(folder: Path) -> None:
     """A folder for archives that git ignores by itself: they would make the work tree dirty."""
-    folder.mkdir(parents=True, exist_ok=True)
     ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentMissingError(f"archives cannot be written: {error.strerror}", where=str(folder)) from error
 
 
 def _with_base_hint(result: ImageResult, builder: Builder) -> ImageResult:
