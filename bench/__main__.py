@@ -13,11 +13,13 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.measure import CannotRunError, Measurement, measure
-from bench.rows import ROOT, output, rows
+from bench.ours import ROOT, output
+from bench.rows import rows
 
 RESULTS = ROOT / "bench" / "results"
 COLUMNS = ("row", "ours", "peer", "measured", "min … max", "pairs", "limit", "within")
@@ -31,8 +33,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     measured: list[Measurement] = []
     failed: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="imagewright-bench-") as scratch:
-        for name, prepare in rows(Path(scratch)).items():
+    with tempfile.TemporaryDirectory(prefix="imagewright-bench-") as scratch, ExitStack() as ending:
+        for name, prepare in rows(Path(scratch), ending).items():
             if options.only in name:
                 print(f"measuring: {name}", file=sys.stderr, flush=True)
                 try:
@@ -50,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def table(measured: Sequence[Measurement]) -> str:
-    """Aligned columns; times are medians in seconds."""
+    """Aligned columns; what a command took is the median."""
     lines = [COLUMNS, *(cells(item) for item in measured)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
@@ -61,8 +63,8 @@ def cells(item: Measurement) -> tuple[str, ...]:
     low, high = min(item.values), max(item.values)
     return (
         item.row.name,
-        f"{item.ours_median:.3f} s",
-        f"{item.peer_median:.3f} s",
+        item.row.show_sample(item.ours_median),
+        item.row.show_sample(item.peer_median),
         item.row.show(item.value),
         f"{item.row.show(low)} … {item.row.show(high)}",
         str(len(item.values)),
@@ -75,16 +77,22 @@ def write(measured: Sequence[Measurement], failed: dict[str, str]) -> Path:
     """All single measurements, and where they were made."""
     now = datetime.now(UTC)
     document = {
-        "schema": 1,
+        "schema": 2,
         "time": now.isoformat(timespec="seconds"),
         "commit": commit(),
-        "machine": {"system": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
+        "machine": {
+            "system": platform.platform(),
+            "cpus": os.cpu_count(),
+            "load": os.getloadavg(),
+            "python": platform.python_version(),
+        },
         "rows": [
             {
                 "name": item.row.name,
                 "how": item.row.how,
-                "ours": {"command": list(item.row.ours.args), "seconds": item.ours},
-                "peer": {"command": list(item.row.peer.args), "seconds": item.peer},
+                "ours": {"command": list(item.row.ours.args), item.row.unit: item.ours},
+                "peer": {"command": list(item.row.peer.args), item.row.unit: item.peer},
+                "floor": {"command": list(item.row.floor.args), item.row.unit: item.floor} if item.row.floor else None,
                 "value": item.value,
                 "limit": item.row.limit,
                 "within": item.within,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 BASE = """\
@@ -60,11 +62,36 @@ CMD ["python3", "main.py"]
 """
 
 
-def generate(root: Path, images: int) -> None:
-    """Write a git repository of that many images (at least three): one percent bases, nine percent tooling, apps."""
+TIME = 1_700_000_000  # seconds since 1970, of the first commit: the same repository has the same commits every time
+
+
+def generate(root: Path, images: int, *, files: int = 0, commits: int = 1) -> None:
+    """Write a git repository of that many images (at least three): one percent bases, nine percent tooling, apps.
+
+    Files beyond what these need are assets of the apps, and so each is an input of an image. The first commit has
+    everything; each later one edits one file of one app.
+    """
     bases = [f"base-{number:03}" for number in range(max(1, images // 100))]
     tooling = [f"tooling-{number:04}" for number in range(max(1, images * 9 // 100))]
     apps = [f"app-{number:05}" for number in range(images - len(bases) - len(tooling))]
+    tree = _files_of_images(bases, tooling, apps)
+    for number in range(files - len(tree)):
+        tree[f"apps/{apps[number % len(apps)]}/assets/pages/{number // len(apps):04}.html"] = f"<p>{number}</p>\n"
+    edits = (apps[number % len(apps)] for number in range(1, commits))
+    later = ({f"apps/{app}/main.py": f"print({app!r}, {number})\n"} for number, app in enumerate(edits, 1))
+    _commit(root, tree, later)
+
+
+def generate_small(root: Path, images: int) -> None:
+    """Write a git repository, of one commit, of that many images of one file each, which build from nothing at all."""
+    tree = {"tasks.py": "from imagewright import ns\n"}
+    for number in range(images):
+        tree[f"Dockerfiles/Dockerfile.small-{number:03}"] = f"FROM scratch\nCOPY files/{number:03} /file\n"
+        tree[f"files/{number:03}"] = f"{number}\n"
+    _commit(root, tree)
+
+
+def _files_of_images(bases: Sequence[str], tooling: Sequence[str], apps: Sequence[str]) -> dict[str, str]:
     files = {
         "tasks.py": "from imagewright import ns\n",
         "docker/scripts/install-packages.sh": '#!/bin/sh\nset -eu\napt-get update\napt-get install -y "$@"\n',
@@ -84,12 +111,35 @@ def generate(root: Path, images: int) -> None:
         files[f"apps/{name}/main.py"] = f"print({name!r})\n"
         files[f"apps/{name}/settings.toml"] = f"port = {8000 + number}\n"
         files[f"apps/{name}/assets/index.html"] = f"<h1>{name}</h1>\n"
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    for args in (
-        ("init", "--quiet", "--initial-branch=main"),
-        ("add", "--all"),
-        ("-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "--quiet", "--message=images"),
-    ):
-        subprocess.run(("git", *args), cwd=root, check=True)
+    return files
+
+
+def _commit(root: Path, tree: Mapping[str, str], later: Iterable[Mapping[str, str]] = ()) -> None:
+    """A commit of `tree`, one after it for each of `later`, and the last one checked out."""
+    root.mkdir(parents=True, exist_ok=True)
+    subprocess.run(("git", "init", "--quiet", "--initial-branch=main"), cwd=root, check=True)
+    with subprocess.Popen(("git", "fast-import", "--quiet"), cwd=root, stdin=subprocess.PIPE) as importing:
+        assert importing.stdin is not None
+        for number, files in enumerate((tree, *later)):
+            importing.stdin.write(_record(number, files))
+    if importing.returncode:
+        raise subprocess.CalledProcessError(importing.returncode, importing.args)
+    subprocess.run(("git", "reset", "--quiet", "--hard"), cwd=root, check=True)
+    # Git reads files again and again that are as young as its index. These are not, once `git status` has seen them.
+    for path in tree:
+        os.utime(root / path, (TIME, TIME))
+    subprocess.run(("git", "status", "--porcelain"), cwd=root, check=True)
+
+
+def _record(number: int, files: Mapping[str, str]) -> bytes:
+    """A commit on main in the language of git-fast-import, one minute after the one before."""
+    parts = [
+        f"commit refs/heads/main\ncommitter bench <bench@localhost> {TIME + 60 * number} +0000\n",
+        _data(f"commit {number}\n"),
+        *(f"M 100644 inline {path}\n{_data(text)}" for path, text in files.items()),
+    ]
+    return "".join(parts).encode()
+
+
+def _data(text: str) -> str:
+    return f"data {len(text.encode())}\n{text}\n"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import CannotRunError
+from bench.measure import CannotRunError, environment
 from imagewright.builds.builder import resolve
 from imagewright.config.load import load
 from imagewright.errors import ImagewrightError
@@ -33,12 +33,16 @@ def bake_printing(root: Path) -> Bake:
     return _bake(folder, "--print")
 
 
-def bake_building(root: Path) -> Bake:
-    """A bake on the builder that `invoke build` takes for the repository at `root`. CannotRunError without one."""
+def bake_building(root: Path, more: Mapping[str, str] | None = None) -> Bake:
+    """A bake on the builder that `invoke build` takes for the repository at `root`, with `more` in its environment.
+
+    CannotRunError without a builder.
+    """
+    environ = environment(more or {})
     with _told():
-        settings = load(root, os.environ)
-        places = Places.of(settings, os.environ, root)
-        builder = resolve(settings.builder.name, places, environ=os.environ, say=_say)
+        settings = load(root, environ)
+        places = Places.of(settings, environ, root)
+        builder = resolve(settings.builder.name, places, environ=environ, say=_say)
     return _bake(builder.docker_config, "--builder", builder.name)
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from bench.changed import changed_rows
 from bench.generate import generate
-from bench.measure import CannotRunError, Command, Row, environment
+from bench.measure import Command, Row
+from bench.ours import INVOKE, ROOT, output, own_cache
 from bench.peer import bake_building, bake_printing
 
-ROOT = Path(__file__).resolve().parent.parent
-INVOKE = str(Path(sys.executable).parent / "invoke")
 IMAGES = 1000
 
 
-def rows(scratch: Path) -> Mapping[str, Callable[[], Row]]:
-    """Each row by its name; calling it prepares what it needs below `scratch`. CannotRunError where that fails."""
+def rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[], Row]]:
+    """Each row by its name; calling it prepares what it needs below `scratch`. CannotRunError where that fails.
+
+    `ending` stops what the rows have started.
+    """
 
     @cache
     def many() -> Path:
@@ -34,6 +36,7 @@ def rows(scratch: Path) -> Mapping[str, Callable[[], Row]]:
         "list tasks": lambda: list_tasks(scratch),
         f"plan {IMAGES} images": lambda: plan(many(), scratch, first=False),
         f"plan {IMAGES} images, first call": lambda: plan(many(), scratch, first=True),
+        **changed_rows(scratch, ending),
         "build snapcast, nothing to do": lambda: build_again(scratch),
         "build all, no cache": lambda: build_all(scratch),
     }
@@ -117,17 +120,3 @@ def bake(scratch: Path, names: str, *options: str) -> Command:
     file.write_text(output(INVOKE, "plan", names, "--bake", cwd=ROOT))
     peer = bake_building(ROOT)
     return Command(args=(*peer.args, "--file", str(file), *options), cwd=ROOT, env=peer.env)
-
-
-def own_cache(scratch: Path) -> dict[str, str]:
-    """An environment in which this package keeps what it remembers below `scratch`."""
-    return {"IMAGEWRIGHT_CACHE_DIR": str(scratch / "cache")}
-
-
-def output(*args: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
-    """Standard output of a program; CannotRunError with the end of what it said where it fails."""
-    done = subprocess.run(args, cwd=cwd, env=environment(env or {}), capture_output=True, text=True)
-    if done.returncode:
-        tail = "\n".join(done.stderr.splitlines()[-5:])
-        raise CannotRunError(f"`{' '.join(args)}` ended with {done.returncode}: {tail}")
-    return done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,42 @@ def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
         measure(row(tmp_path, script="raise SystemExit('no builder')"))
 
 
+def test_what_both_contain_is_measured_in_the_same_turn_and_taken_off(tmp_path: Path) -> None:
+    both = row(tmp_path)
+    with_floor = replace(both, floor=replace(both.peer, args=(sys.executable, "-c", "open('log', 'a').write('C')")))
+
+    assert len(measure(with_floor).floor) == 3
+    assert (tmp_path / "log").read_text() == "ABC" * 4
+    measured = Measurement(row=with_floor, ours=(5, 9, 7), peer=(2, 3, 3), floor=(1, 1, 2))
+    assert measured.values == (4, 4, 5)
+    assert measured.value == 4
+
+
+def test_a_peak_is_that_of_the_largest_process_and_not_of_the_bench(tmp_path: Path) -> None:
+    held = b"x" * 150_000_000
+    allocate = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'b = b\"x\" * 80_000_000'], check=True)"
+    small = Command(args=(sys.executable, "-c", "pass"), cwd=tmp_path)
+    measured = measure(
+        Row(
+            name="row",
+            ours=Command(args=(sys.executable, "-c", allocate), cwd=tmp_path),
+            peer=small,
+            how="peak",
+            limit=100,
+            runs=1,
+        )
+    )
+
+    assert len(held) > measured.value > 80 > measured.peer_median > 1
+    assert measured.within
+    assert not replace(measured, row=replace(measured.row, limit=80)).within
+
+
+def test_a_command_that_fails_has_no_peak(tmp_path: Path) -> None:
+    with pytest.raises(CannotRunError, match="ended with 7: no builder"):
+        Command(args=("sh", "-c", "echo no builder >&2; exit 7"), cwd=tmp_path).megabytes()
+
+
 @pytest.mark.parametrize(
     ("how", "limit", "value", "within"),
     [
@@ -55,14 +92,45 @@ def test_the_median_of_the_pairs_is_held_against_the_limit(
     assert measured.within is within
 
 
+def git(root: Path, *args: str) -> list[str]:
+    return subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def test_the_generated_repository_has_so_many_images_and_a_commit(tmp_path: Path) -> None:
     generate(tmp_path, 40)
 
     names = sorted(path.name.removeprefix("Dockerfile.") for path in (tmp_path / "Dockerfiles").iterdir())
     assert len(names) == 40
     assert {name.partition("-")[0] for name in names} == {"app", "base", "tooling"}
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert status.stdout == ""
+    assert git(tmp_path, "status", "--porcelain") == []
+    assert git(tmp_path, "rev-list", "--count", "HEAD") == ["1"]
+
+
+def test_the_generated_repository_has_so_many_files_and_commits_of_one_file(tmp_path: Path) -> None:
+    generate(tmp_path, 10, files=300, commits=20)
+
+    assert len(git(tmp_path, "ls-files")) == 300
+    assert git(tmp_path, "status", "--porcelain") == []
+    edits = git(tmp_path, "log", "--format=", "--name-only", "HEAD", "-19")
+    assert len(edits) == 19
+    assert {path.partition("/")[0] for path in edits} == {"apps"}
+    assert git(tmp_path, "rev-list", "--count", "HEAD") == ["20"]
+
+
+def test_the_same_repository_is_generated_again(tmp_path: Path) -> None:
+    heads: set[str] = set()
+    for name in ("one", "other"):
+        generate(tmp_path / name, 10, files=100, commits=3)
+        heads.add(*git(tmp_path / name, "rev-parse", "HEAD"))
+    assert len(heads) == 1
+
+
+def test_git_need_not_read_the_generated_files_again(tmp_path: Path) -> None:
+    generate(tmp_path, 10, commits=2)
+
+    index = (tmp_path / ".git/index").stat().st_mtime_ns
+    git(tmp_path, "status")
+    assert (tmp_path / ".git/index").stat().st_mtime_ns == index, "the index was refreshed"
 
 
 def test_the_generated_images_are_built_on_each_other(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from imagewright.cli import build, doctor, login, new, services, show
+from imagewright.cli import build, changed, doctor, login, new, services, show
 
 ns = Collection()
 for _task in (
     build.build,
     build.plan,
+    changed.changed,
+    changed.build_changed,
+    changed.why,
+    changed.inputs,
     show.list_images,
     show.graph,
     new.new,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 DOCKER_HUB = "docker.io"
 
@@ -31,6 +32,7 @@ class Reference:
     digest: str | None = None
 
     @classmethod
+    @lru_cache(10_000)
     def parse(cls, text: str) -> Reference:
         """Read any spelling of a reference; InvalidReferenceError where docker would refuse it."""
         rest, _, digest = text.partition("@")

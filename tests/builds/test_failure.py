@@ -57,6 +57,7 @@ def failed_with(text: str) -> Failure:
         ("pushunreachable", "unreachable", None, "localhost:1 cannot be reached: connection", "start registry"),
         ("pushreset", "unreachable", None, "cannot be reached: connection reset by peer", "invoke start registry"),
         ("gone", "builder", None, "builder box cannot be reached", "docker buildx inspect box"),
+        ("oldengine", "builder", None, "BuildKit of builder box is too old", "Docker engine to 23"),
         ("killed", "builder", None, "builder box went away while it built", "docker buildx inspect box"),
         ("badbuilder", "builder", None, "there is no builder nosuch", "docker buildx ls"),
         ("noplugin", "builder", None, "docker has no buildx plugin", "builder.name: auto"),

@@ -91,7 +91,7 @@ def test_a_broken_dockerfile_takes_along_only_what_is_built_on_it() -> None:
 
 def test_the_json_is_the_contract() -> None:
     document = to_json(plan("tooling"))
-    assert list(document) == ["schema", "base", "head", "images", "unplanned"]
+    assert list(document) == ["schema", "base", "head", "images", "unplanned", "removed"]
     assert document["head"] == {"commit": COMMIT, "dirty": False}
     assert document["images"][1] == {
         "name": "tooling",

@@ -15,7 +15,9 @@ import pytest
 from imagewright.changes.base import Comparison, choose, for_images
 from imagewright.changes.event import Event
 from imagewright.changes.git_history import GitHistory
+from imagewright.changes.remote import cause
 from imagewright.errors import UsageError
+from imagewright.tools.process import Completed
 
 Folder = Any  # tests/changes/conftest.py
 Opener = Callable[..., GitHistory]
@@ -39,7 +41,7 @@ def facts(comparison: Comparison) -> tuple[str | None, str, str]:
 
 
 def push(folder: Folder, before: str | None, **more: Any) -> Event:
-    values = {"branch": "main", "ref": "refs/heads/main", "default_branch": "main", "commit": folder.id()}
+    values = {"branch": "main", "default_branch": "main", "commit": folder.id()}
     return Event(**{"kind": "push", "host": "github", "name": "push", "before": before} | values | more)
 
 
@@ -54,7 +56,7 @@ def pull_request(origin: Folder, **more: Any) -> Event:
     merge = origin.id()
     origin.git("checkout", "-q", "main")
     values = {"commit": merge, "head": head, "target": origin.id("main"), "target_branch": "main"}
-    values |= {"pull_request": 7, "branch": "work", "default_branch": "main", "ref": "refs/pull/7/merge"}
+    values |= {"pull_request": 7, "branch": "work", "default_branch": "main"}
     return Event(**{"kind": "pull-request", "host": "github", "name": "pull_request"} | values | more)
 
 
@@ -167,7 +169,7 @@ def test_a_new_branch(
     origin.on("work", "main~2")
     origin.commit("work")
     clone = origin.checkout("refs/heads/work", options=options)
-    comparison = chosen(clone, push(origin, before, branch="work", ref="refs/heads/work"))
+    comparison = chosen(clone, push(origin, before, branch="work"))
     assert facts(comparison) == (origin.id("main~2"), "new-branch", "published")
     assert "merge base with main" in comparison.why
     assert ("dead" in comparison.why) == (before is not None)
@@ -184,7 +186,12 @@ def test_a_new_branch_where_the_ci_does_not_say_the_default_branch(
     assert chosen(origin.checkout("refs/heads/work"), event).commit == origin.id("trunk~2")
 
 
-def test_no_previous_commit_on_the_default_branch_itself(origin: Folder, chosen: Callable[..., Comparison]) -> None:
+def test_no_previous_commit_on_the_default_branch_itself(
+    origin: Folder, chosen: Callable[..., Comparison], said: list[str]
+) -> None:
+    comparison = chosen(origin.checkout(origin.id(), name="shallow"), push(origin, None))
+    assert "main is the default branch itself: everything counts as changed" in comparison.why
+    assert not said
     clone = origin.checkout("refs/heads/main", options=())
     for default_branch in ("main", None):
         comparison = chosen(clone, push(origin, None, default_branch=default_branch))
@@ -221,7 +228,7 @@ def forced(origin: Folder) -> tuple[Event, str]:
     old = origin.commit("old")
     origin.on("work", "main~2")
     origin.commit("new")
-    return push(origin, old, branch="work", ref="refs/heads/work", is_forced=True), old
+    return push(origin, old, branch="work", is_forced=True), old
 
 
 @pytest.mark.parametrize("options", [(), ("--depth=1",)])
@@ -304,6 +311,17 @@ def test_a_revision_that_does_not_help_builds_the_image_alone(
     assert "upload-pack: not our ref" in found["gone"].why
 
 
+def test_a_revision_that_is_gone_keeps_no_other_from_being_fetched(
+    origin: Folder, history_of: Opener, chosen: Callable[..., Comparison]
+) -> None:
+    event, old = forced(origin)
+    clone = origin.checkout("refs/heads/work", options=())
+    comparison = Comparison(commit=None, source="github-push", why="", against="published")
+    found = for_images(comparison, {"gone": GONE, "old": old}, history_of(clone, event), head=clone.id())
+    assert found["old"].commit == origin.id("main~2")
+    assert found["gone"].against == "everything"
+
+
 def test_published_from_an_unrelated_history(
     origin: Folder, history_of: Opener, chosen: Callable[..., Comparison]
 ) -> None:
@@ -372,7 +390,7 @@ def test_a_merge_group(origin: Folder, chosen: Callable[..., Comparison], option
 
 
 def tag(name: str = "v2") -> Event:
-    return Event(kind="tag", host="github", name="push", tag=name, ref=f"refs/tags/{name}", default_branch="main")
+    return Event(kind="tag", host="github", name="push", tag=name, default_branch="main")
 
 
 @pytest.mark.parametrize("options", [(), ("--depth=1",), ("--depth=1", "--tags")])
@@ -462,7 +480,7 @@ def test_a_gitlab_push_with_zeros(origin: Folder, chosen: Callable[..., Comparis
     assert facts(chosen(clone, push(origin, None, host="gitlab"))) == (None, "new-branch", "published")
     origin.on("work", "main~2")
     origin.commit("work")
-    event = push(origin, None, host="gitlab", branch="work", ref="refs/heads/work")
+    event = push(origin, None, host="gitlab", branch="work")
     clone = origin.checkout("refs/heads/work", name="second")
     assert facts(chosen(clone, event)) == (origin.id("main~2"), "new-branch", "published")
 
@@ -624,11 +642,32 @@ def test_a_remote_that_gives_no_commit_by_its_id(
     assert clone.refs() == refs
 
 
+def test_the_history_of_another_branch_than_the_default_is_deepened(
+    refusing: Folder, chosen: Callable[..., Comparison]
+) -> None:
+    refusing.on("work")
+    for number in range(10):
+        refusing.git("commit", "-q", "--allow-empty", "-m", f"work{number}")
+    event = push(refusing, refusing.id("work~8"), branch="work")
+    refusing.git("checkout", "-q", "main")
+    assert chosen(refusing.checkout("refs/heads/work"), event).commit == refusing.id("work~8")
+
+
+def test_the_history_of_a_commit_that_is_in_no_branch_any_more_is_deepened(
+    origin: Folder, chosen: Callable[..., Comparison]
+) -> None:
+    event, old = forced(origin)
+    clone = origin.checkout("refs/heads/work")
+    origin.on("work", "main")  # what was checked out is in no branch any more
+    comparison = chosen(clone, event)
+    assert (*facts(comparison), comparison.discarded) == (origin.id("main~2"), "force-push", "published", old)
+
+
 def test_the_whole_history_is_fetched_at_last(
     refusing: Folder, chosen: Callable[..., Comparison], said: list[str]
 ) -> None:
     clone = refusing.checkout("refs/heads/main")
-    event = push(refusing, GONE, branch="work", ref="refs/pull/9/merge", default_branch="main")
+    event = push(refusing, GONE, branch="work", default_branch="main")
     comparison = chosen(clone, event)
     assert facts(comparison) == (clone.id(), "new-branch", "published")
     assert not (clone.path / ".git" / "shallow").exists()
@@ -683,6 +722,11 @@ def test_credentials_of_an_address_are_not_told(origin: Folder, chosen: Callable
     assert comparison.against == "everything"
     assert f"127.0.0.1:{port}" in comparison.why
     assert "s3cret" not in comparison.why
+
+
+def test_an_address_in_gits_own_words_loses_its_credentials() -> None:
+    done = Completed(("git",), 128, b"", b"warning: x\nfatal: unable to access 'https://user:s3cret@host/r': gone\n")
+    assert cause(done) == "unable to access 'https://host/r': gone"
 
 
 def test_a_partial_clone(origin: Folder, chosen: Callable[..., Comparison], said: list[str]) -> None:

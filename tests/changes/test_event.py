@@ -50,7 +50,7 @@ def test_no_ci_is_local() -> None:
 def test_github_push() -> None:
     event = github("push", {"before": B, "forced": False, "repository": REPOSITORY})
     assert (event.kind, event.host, event.commit, event.before) == ("push", "github", A, B)
-    assert (event.branch, event.ref, event.default_branch) == ("work", "refs/heads/work", "trunk")
+    assert (event.branch, event.default_branch) == ("work", "trunk")
     assert (event.tag, event.pull_request, event.is_forced, event.is_fork) == (None, None, False, False)
     assert event.origins["branch"] == "GITHUB_REF"
     assert event.origins["before"] == "the event file's before"
@@ -101,12 +101,14 @@ def test_github_pull_request(name: str) -> None:
     event = github(name, pull_request(), GITHUB_REF="refs/pull/7/merge", GITHUB_BASE_REF="stable")
     assert (event.kind, event.name, event.pull_request, event.is_fork) == ("pull-request", name, 7, False)
     assert (event.commit, event.head, event.target, event.target_branch) == (A, C, B, "stable")
-    assert (event.branch, event.default_branch, event.ref) == ("work", "trunk", "refs/pull/7/merge")
+    assert (event.branch, event.default_branch) == ("work", "trunk")
 
 
 @pytest.mark.parametrize("repo", [None, {"full_name": "them/images"}, {}])
 def test_github_pull_request_of_a_fork_or_of_one_that_is_gone(repo: dict[str, str] | None) -> None:
-    assert github("pull_request", pull_request(head={"ref": "work", "sha": C, "repo": repo})).is_fork
+    head = {"ref": "work", "sha": C, "repo": repo}
+    assert github("pull_request", pull_request(head=head)).is_fork
+    assert github("pull_request", pull_request(head=head, base={"ref": "stable", "sha": B})).is_fork
 
 
 def test_github_merge_group() -> None:
@@ -161,14 +163,14 @@ def test_a_broken_commit_in_the_environment() -> None:
 def test_gitlab_push() -> None:
     event = gitlab("push", CI_COMMIT_BRANCH="work", CI_COMMIT_BEFORE_SHA=B)
     assert (event.kind, event.host, event.commit, event.before) == ("push", "gitlab", A, B)
-    assert (event.branch, event.ref, event.default_branch) == ("work", "refs/heads/work", "trunk")
+    assert (event.branch, event.default_branch) == ("work", "trunk")
     assert event.origins["before"] == "CI_COMMIT_BEFORE_SHA"
     assert gitlab("push", CI_COMMIT_BRANCH="work", CI_COMMIT_BEFORE_SHA=ZERO).before is None
 
 
 def test_gitlab_tag() -> None:
     event = gitlab("push", CI_COMMIT_TAG="v1", CI_COMMIT_BEFORE_SHA=ZERO)
-    assert (event.kind, event.tag, event.branch, event.ref) == ("tag", "v1", None, "refs/tags/v1")
+    assert (event.kind, event.tag, event.branch) == ("tag", "v1", None)
 
 
 MERGE_REQUEST = {
@@ -178,7 +180,6 @@ MERGE_REQUEST = {
     "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "stable",
     "CI_MERGE_REQUEST_PROJECT_ID": "1",
     "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
-    "CI_MERGE_REQUEST_REF_PATH": "refs/merge-requests/7/head",
 }
 
 

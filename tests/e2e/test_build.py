@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -116,10 +117,11 @@ def test_a_commit_has_its_own_tag_and_a_changed_tree_has_not(repository: Reposit
     assert clean["app"]["tags"] == [r.reference("app"), r.reference("app", f"sha-{commit[:7]}")]
     assert {r.digest(tag) for tag in clean["app"]["tags"]} == {clean["app"]["digest"]}
     image = r.image(r.reference("app"))
+    assert re.fullmatch("sha256:[0-9a-f]{64}", image["config"]["Labels"].pop("io.imagewright.fingerprint"))
     assert image["config"]["Labels"] == {
         "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
         "org.opencontainers.image.revision": commit,
-        "org.opencontainers.image.source": "https://example.org/me/images.git",
+        "org.opencontainers.image.source": "https://example.org/me/images",
         "org.opencontainers.image.title": "app",
         "org.opencontainers.image.version": "dev",
     }
@@ -139,7 +141,11 @@ def test_outside_git_there_is_no_revision(repository: Repository) -> None:
     outcome = r.build("app")
     assert outcome["app"]["tags"] == [r.reference("app")]
     labels = r.image(r.reference("app"))["config"]["Labels"]
-    assert set(labels) == {"org.opencontainers.image.title", "org.opencontainers.image.version"}
+    assert set(labels) == {
+        "io.imagewright.fingerprint",
+        "org.opencontainers.image.title",
+        "org.opencontainers.image.version",
+    }
 
 
 def test_another_checkout_of_a_commit_gives_the_same_digest(repository: Repository, inv: Inv, tmp_path: Path) -> None:

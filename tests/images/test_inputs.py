@@ -14,7 +14,7 @@ from imagewright.images.dockerfile.evaluate import evaluate
 from imagewright.images.dockerfile.syntax import read
 from imagewright.images.inputs import Inputs, Note, fingerprint, inputs, preload, unseen
 from imagewright.images.model import BuildSecret, Image, Reading
-from imagewright.images.tree import EXECUTABLE, FILE, LINK, Entry, Tree
+from imagewright.images.tree import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, Entry, Tree
 from imagewright.tools.git import blob_id
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_a_context_of_its_own() -> None:
 
 def test_a_context_that_is_not_there() -> None:
     found = of(repository(), replace(IMAGE, context="nope"))
-    assert found.notes == (Note("missing", "the context 'nope' is no folder of this tree", 2),)
+    assert found.notes == (Note("unseen", "the context 'nope' is no folder of this repository", 2),)
 
 
 def test_a_named_context_has_an_ignore_file_of_its_own() -> None:
@@ -132,7 +132,14 @@ def test_a_named_context_has_an_ignore_file_of_its_own() -> None:
 
 def test_a_named_context_outside_of_the_repository() -> None:
     image = replace(IMAGE, contexts={"lib": "../lib"})
-    assert of(repository("FROM scratch\nCOPY --from=lib a /x"), image).notes[0].kind == "unknown"
+    assert of(repository("FROM scratch\nCOPY --from=lib a /x"), image).notes[0].kind == "unseen"
+
+
+def test_a_context_that_is_a_submodule_counts_by_its_commit() -> None:
+    files = repository("FROM scratch\nCOPY a /x")
+    found = of(tree(files).plus({"sub": Entry(SUBMODULE, "1" * 40)}), replace(IMAGE, context="sub"))
+    assert found.files["sub"] == Entry(SUBMODULE, "1" * 40)
+    assert found.notes == ()
 
 
 def test_the_whole_context() -> None:
@@ -152,6 +159,47 @@ def test_a_mount_without_a_source_is_whole_but_not_unknown() -> None:
 def test_notes() -> None:
     found = of(repository("FROM scratch\nCOPY nope /\nADD https://example.org/x /\n"))
     assert [(note.kind, note.line) for note in found.notes] == [("missing", 2), ("remote", 3)]
+
+
+def test_a_foreign_front_end_may_read_every_context_and_need_not_heed_ignore_files() -> None:
+    image = replace(IMAGE, contexts={"lib": "lib", "base": "docker-image://one"})
+    files = repository("# syntax=me/front\nFROM ONE\n", _DOT_dockerignore="[", lib__x="", lib___DOT_dockerignore="x")
+    assert paths(files, image) == files.keys() - {image.dockerfile}
+
+
+def test_a_base_that_is_not_known_may_be_any_named_context() -> None:
+    image = replace(IMAGE, contexts={"lib": "lib"}, secret_build_args=("V",), context="src")
+    files = repository("ARG V\nFROM $V\n", lib__x="")
+    found = tree(files)
+    reading = evaluate(
+        read(found.read(image.dockerfile), path=image.dockerfile),
+        build_args={},
+        target=None,
+        platforms=image.platforms,
+        contexts=image.contexts,
+        base=lambda _reference, _platform: None,
+        unknown_args=image.secret_build_args,
+    )
+    assert {"lib/x", "src/a"} <= inputs(image, reading, found).files.keys()
+
+
+def test_a_folder_that_is_used_empty_counts_itself() -> None:
+    ignore = {".dockerignore": "**/*.md"}
+    before, after = repository() | ignore, repository(src__docs__x_DOT_md="1") | ignore
+    found = of(after)
+    assert found.files["src/docs/"] == Entry(FOLDER, "")
+    assert [source.line for source in found.why("src/docs/")] == [2]
+    assert found.count == of(before).count
+    assert print_of(after) != print_of(before)
+    assert print_of(after) == print_of(after | {"src/docs/x.md": "2", "src/docs/y.md": ""})
+    assert print_of(before) == print_of(before | {"src/c.md": ""})
+
+
+def test_what_is_fetched_without_a_checksum_makes_the_whole_context_an_input() -> None:
+    found = of(repository("FROM scratch\nADD https://example.org/x /\n"))
+    assert [(source.line, source.whole) for source in found.why("other")] == [(2, True)]
+    pinned = f"FROM scratch\nADD --checksum=sha256:{'0' * 64} https://example.org/x /\n"
+    assert of(repository(pinned)).why("other") == ()
 
 
 def test_paths_of_the_configuration() -> None:
@@ -297,6 +345,11 @@ def test_changed_inputs_are_found_in_what_changed_and_what_steers(
         for files in (one, other)
     )
     changed = {path for path in {*first, *second} if first.get(path) != second.get(path)}
+    small: list[dict[str, Entry]] = []
     for files in (first, second):
         partly = {path: text for path, text in files.items() if path in changed or path in fixed}
         assert paths(files, links=links) & changed == paths(partly, links=links) & changed
+        small.append(of(partly, links=links).files)
+    # a folder of which nothing else changed looks empty: that may be told without need, and never the other way round
+    if of(first, links=links).files != of(second, links=links).files:
+        assert small[0] != small[1]

@@ -12,6 +12,7 @@ from imagewright.images.tree import (
     EXECUTABLE,
     FILE,
     LINK,
+    SUBMODULE,
     Entry,
     Tree,
     tree_at,
@@ -93,9 +94,28 @@ def test_links_are_followed_inside_the_tree() -> None:
     assert found.follow("no") == (None, ("no",))
     assert found.follow("loop")[0] is None
     assert found.follow("a/x") == (None, ())
+    assert found.ways("dir/c") == (("b/c",), ("dir",))
+    assert found.ways("no") == ((), ("no",))
     assert found.follow("") == ("", ())
     assert found.at("b").follow("abs") == (None, ("abs",))  # a subtree is a root of its own
     assert found.read("b/up") == b"content of a"
+
+
+def test_a_parent_folder_by_text_and_by_links() -> None:
+    found = tree("a", "c", "d/a", "d/e/f", links={"up": "nope/../a", "file": "c/../a", "x": "d/e", "passes": "x/../a"})
+    assert found.follow("up") == ("a", ("up",))
+    assert found.follow("file") == ("a", ("file",))
+    assert found.follow("passes") == ("d/a", ("passes", "x"))
+    assert found.ways("passes") == (("d/a", "a"), ("passes", "x"))
+    submodule = found.plus({"s": Entry(SUBMODULE, "1"), "l": Entry(LINK, "2")})
+    submodule = Tree(submodule.records, lambda *_: b"s/../a")
+    assert submodule.ways("l") == (("s", "a"), ("l",))
+
+
+def test_links_that_lead_to_themselves_in_many_ways() -> None:
+    found = tree("a", links={"l": "l/../m/../l/../a", "m": "l/../m/../m"})
+    assert found.ways("l/x")[0] == ()
+    assert found.ways("l")[0] == ("a",)
 
 
 def test_reading_what_is_no_file() -> None:

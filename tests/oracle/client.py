@@ -18,7 +18,6 @@ from imagewright.tools.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
 SOURCE = Path(__file__).parent
 PATIENCE_SECONDS = 60.0
@@ -82,7 +81,7 @@ class Oracle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         requests, answers = self._pipes()
         requests.close()
         try:
@@ -125,6 +124,8 @@ def program() -> Path:
                 env={**os.environ, "GOWORK": "off", "GOFLAGS": "", "CGO_ENABLED": "0"},
                 check=True,
             )
-            built.parent.mkdir(exist_ok=True)
+            for old in folder.glob("*/"):
+                shutil.rmtree(old)
+            built.parent.mkdir()
             fresh.replace(built)
     return built

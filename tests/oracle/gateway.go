@@ -29,19 +29,18 @@ type gateway struct {
 	client.Client // what the front end never calls
 
 	request *Request
-	files   *tree
 	opts    map[string]string
 
 	mu      sync.Mutex
 	graphs  []*pb.Definition
 	foreign string
-	read    map[string]bool // files that the front end itself read
-	started bool            // by a syntax line, as a program of its own
+	read    map[string]string // files that the front end itself read, with their local source
+	started bool              // by a syntax line, as a program of its own
 }
 
 // build runs the front end with the options that buildx sends.
 func (g *gateway) build(ctx context.Context) error {
-	g.read = map[string]bool{}
+	g.read = map[string]string{}
 	g.opts = map[string]string{
 		"filename": path.Base(g.request.Dockerfile),
 		"platform": strings.Join(g.request.Platforms, ","),
@@ -135,7 +134,7 @@ func (g *gateway) Solve(ctx context.Context, request client.SolveRequest) (*clie
 		if err != nil {
 			return nil, err
 		}
-		result.SetRef(&read{gateway: g, files: sent, folder: g.request.folder(local)})
+		result.SetRef(&read{gateway: g, files: sent, local: local})
 		return result, nil
 	}
 	g.mu.Lock()
@@ -162,7 +161,7 @@ type read struct {
 
 	gateway *gateway
 	files   *tree
-	folder  string
+	local   string
 }
 
 func (r *read) ReadFile(_ context.Context, request client.ReadRequest) ([]byte, error) {
@@ -173,7 +172,7 @@ func (r *read) ReadFile(_ context.Context, request client.ReadRequest) ([]byte, 
 	r.gateway.mu.Lock()
 	defer r.gateway.mu.Unlock()
 	for _, name := range way {
-		r.gateway.read[clean(path.Join(r.folder, name))] = true
+		r.gateway.read[clean(path.Join(r.gateway.request.folder(r.local), name))] = r.local
 	}
 	if r.gateway.started && len(data) == 0 {
 		return nil, nil // what an empty file is after gRPC

@@ -94,6 +94,13 @@ func newGraph(ctx context.Context, definition *pb.Definition) (*graph, error) {
 	return g, nil
 }
 
+// uses says whether a step reads the local source.
+func uses(graphs []*graph, local string) bool {
+	return slices.ContainsFunc(graphs, func(g *graph) bool {
+		return slices.ContainsFunc(g.uses, func(one use) bool { return one.local == local })
+	})
+}
+
 // cacheMap is how the solver decides whether a step must run; nil for what is no step of a Dockerfile.
 func cacheMap(ctx context.Context, op *pb.Op) (deps *solver.CacheMap, err error) {
 	vertex := &vertex{inputs: make([]solver.Edge, len(op.Inputs))}
@@ -132,16 +139,16 @@ func filter(source *pb.SourceOp) (*fsutil.FilterOpt, error) {
 
 // report finds out what of the files is used: whatever changes a checksum, and what is copied.
 func report(ctx context.Context, answer *Answer, request *Request, graphs []*graph, scratch string) {
-	var uses []use
+	var all []use
 	for _, graph := range graphs {
 		answer.Images = append(answer.Images, graph.images...)
 		answer.Remotes = append(answer.Remotes, graph.remotes...)
-		uses = append(uses, graph.uses...)
+		all = append(all, graph.uses...)
 	}
-	sent := make([]*tree, len(uses))
-	before := make([]string, len(uses))
-	all := map[string]bool{}
-	for at, one := range uses {
+	sent := make([]*tree, len(all))
+	before := make([]string, len(all))
+	arrived := map[string]bool{}
+	for at, one := range all {
 		folder := request.folder(one.local)
 		var err error
 		if sent[at], before[at], err = one.key(ctx, newTree(request.Files, folder)); err != nil {
@@ -149,7 +156,7 @@ func report(ctx context.Context, answer *Answer, request *Request, graphs []*gra
 		}
 		for name, entry := range sent[at].entries {
 			if !entry.stat.IsDir() {
-				all[path.Join(folder, name)] = true
+				arrived[path.Join(folder, name)] = true
 			}
 		}
 		copied, failure := copyAll(ctx, one, sent[at], folder, scratch)
@@ -160,10 +167,10 @@ func report(ctx context.Context, answer *Answer, request *Request, graphs []*gra
 			answer.Fails = failure
 		}
 	}
-	answer.Sent = append(answer.Sent, slices.Sorted(maps.Keys(all))...)
+	answer.Sent = append(answer.Sent, slices.Sorted(maps.Keys(arrived))...)
 	for name, original := range request.Files {
 		for change, files := range changes(request.Files, name, original) {
-			for at, one := range uses {
+			for at, one := range all {
 				folder := request.folder(one.local)
 				inside, ok := below(name, folder)
 				if !ok || sent[at].entries[inside] == nil && original.Link == "" && change != "delete" {

@@ -15,7 +15,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"sync"
+	"strings"
+	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
 )
@@ -84,15 +85,12 @@ func main() {
 
 func answerTo(ctx context.Context, request *Request, scratch string) *Answer {
 	answer := &Answer{Images: []string{}, Remotes: []string{}, Used: map[string][]string{}, Sent: []string{}}
-	gateway := &gateway{request: request, files: newTree(request.Files, "")}
+	gateway := &gateway{request: request}
 	if err := gateway.build(ctx); err != nil {
 		answer.Error = err.Error()
 		return answer
 	}
 	answer.Foreign = gateway.foreign
-	for path := range gateway.read {
-		answer.Used[path] = append(answer.Used[path], "read")
-	}
 	var graphs []*graph
 	for _, definition := range gateway.graphs {
 		graph, err := newGraph(ctx, definition)
@@ -103,18 +101,15 @@ func answerTo(ctx context.Context, request *Request, scratch string) *Answer {
 		graphs = append(graphs, graph)
 	}
 	report(ctx, answer, request, graphs, scratch)
+	for path, local := range gateway.read {
+		if !strings.HasPrefix(local, "named-") || uses(graphs, local) { // the ignore file of what nobody uses is read too
+			answer.Used[path] = append(answer.Used[path], "read")
+		}
+	}
 	return answer
 }
 
-var counter struct {
-	sync.Mutex
-	value int
-}
+var counter atomic.Int64
 
 // unique is a name that BuildKit's caches have not seen.
-func unique() string {
-	counter.Lock()
-	defer counter.Unlock()
-	counter.value++
-	return fmt.Sprint(counter.value)
-}
+func unique() string { return fmt.Sprint(counter.Add(1)) }

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	gofs "io/fs"
 	"os"
 	"path"
 	"sort"
 	"strings"
+	"syscall"
 
 	"github.com/moby/buildkit/cache/contenthash"
 	digest "github.com/opencontainers/go-digest"
@@ -71,16 +73,23 @@ func (t *tree) add(e *entry) {
 	}
 }
 
-// Walk is filepath.WalkDir with fsutil's own way with errors.
-func (t *tree) Walk(_ context.Context, target string, fn gofs.WalkDirFunc) error {
+// Walk is filepath.WalkDir, and fsutil's way with errors: what is not there, or is no folder, is skipped.
+func (t *tree) Walk(_ context.Context, target string, report gofs.WalkDirFunc) error {
 	target = clean(target)
+	fn := func(name string, found gofs.DirEntry, err error) error {
+		err = report(name, found, err)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			return gofs.SkipDir
+		}
+		return err
+	}
 	var err error
 	if _, ok := t.entries[target]; !ok && target != "" {
 		err = fn(target, nil, &os.PathError{Op: "lstat", Path: target, Err: os.ErrNotExist})
 	} else {
 		err = t.walk(target, fn)
 	}
-	if err == gofs.SkipDir || err == gofs.SkipAll || os.IsNotExist(err) {
+	if err == gofs.SkipDir || err == gofs.SkipAll {
 		return nil
 	}
 	return err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imagewright.errors import UsageError
-from imagewright.tags.policy import default_tags, given_tags
+from imagewright.tags.policy import default_tags, given_tags, own_tags
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -23,3 +23,16 @@ def test_given_tags_keep_their_order_and_stand_once() -> None:
 def test_an_empty_tag_is_refused() -> None:
     with pytest.raises(UsageError, match="no legal tag"):
         given_tags("1,,2")
+
+
+@pytest.mark.parametrize(
+    ("publishes", "expected"),
+    [
+        ((), ("dev", "sha-1234567")),
+        (("base-*",), ("base-dev", "base-sha-1234567")),
+        (("sha-*",), ("sha-dev", "sha-1234567")),
+        (("[0-9]*", "v*"), ("vdev", "vsha-1234567")),
+    ],
+)
+def test_tags_of_an_image_that_shares_its_repository(publishes: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert own_tags(("dev", "sha-1234567"), publishes) == expected

@@ -128,13 +128,15 @@ def _target(
         "dockerfile": posixpath.relpath(image.dockerfile, image.context),
         "args": args,
         "contexts": {**image.contexts, **links},
-        "labels": dict(labels(
+        "labels": dict(
+            labels(
                 image,
                 plan.head,
                 source=options.source,
                 tag=tag,
                 fingerprint=item.inputs.fingerprint if item.inputs else None,
-            )),
+            )
+        ),
         "platforms": list(item.platforms),
         "tags": list(item.tags),
         "target": image.target,

@@ -171,6 +171,9 @@ def _builder(case: _Case) -> _Answer | None:
         return "builder", "docker has no buildx plugin", BUILDX_HINT
     if found := re.search(r'no builder "(\S+)" found', case.error):
         return "builder", f"there is no builder {found[1]}", "`docker buildx ls` shows those that there are"
+    if found := re.search(r"unsupported frontend capability (\S+)", case.error):
+        hint = "update the Docker engine to 23 or newer, or use a builder of its own: `docker buildx create --use`"
+        return "builder", f"the BuildKit of builder {case.builder} is too old: it does not know {found[1]}", hint
     hint = f"`docker buildx inspect {case.builder}` shows its state; a local one: `invoke status buildkitd`"
     if case.step and re.search(r"waiting for connection|booting buildkit", case.step.name):
         return "builder", f"builder {case.builder} cannot be reached: {_one_line(case.error)}", hint

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from imagewright.builds.bake import Output
 from imagewright.errors import UsageError
 from imagewright.tags.policy import given_tags
+
+if TYPE_CHECKING:
+    from imagewright.builds.bake import Output
 
 PROGRESS = ("auto", "plain", "tty", "quiet")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")

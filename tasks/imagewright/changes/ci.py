@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from imagewright.changes import github, gitlab
 from imagewright.changes.event import Event, Host
 from imagewright.changes.facts import MalformedEventError
 
@@ -19,9 +18,13 @@ def read_event(environ: Mapping[str, str], read_file: Callable[[str], bytes]) ->
     try:
         if environ.get("GITHUB_ACTIONS") == "true":
             host = "github"
+            from imagewright.changes import github
+
             return github.read(environ, read_file)
         if environ.get("GITLAB_CI") == "true":
             host = "gitlab"
+            from imagewright.changes import gitlab
+
             return gitlab.read(environ)
     except MalformedEventError as error:
         return Event(kind="unreadable", host=host, problem=str(error))

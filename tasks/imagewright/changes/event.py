@@ -25,7 +25,6 @@ class Event:
     host: Host
     name: str = ""  # as the host calls it, such as pull_request_target or merge_request_event
     commit: str | None = None  # what the host would check out
-    ref: str | None = None  # the remote's full name of it: refs/heads/main, refs/pull/7/merge
     branch: str | None = None  # the pushed branch; of a pull request, the one it comes from
     tag: str | None = None
     default_branch: str | None = None

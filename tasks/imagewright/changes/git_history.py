@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from imagewright.changes.event import Event, is_full_id
 from imagewright.changes.history import Named, UnknownHistoryError
@@ -35,9 +34,6 @@ class GitHistory:
     ) -> None:
         """Each step on the network is said before it is taken; `seconds` bounds them together."""
         self._repository = repository
-        branches = (event.target_branch, event.default_branch)
-        refs = (event.ref, *(f"refs/heads/{branch}" for branch in branches if branch))
-        self._refs = tuple(dict.fromkeys(ref for ref in refs if ref))
         self._ladder = iter(_DEEPEN)
         name = _remote(repository, event)
         self._remote = Remote(repository, name, say, seconds=seconds, clock=clock) if name else None
@@ -221,17 +217,8 @@ class GitHistory:
     def _deepen(self, remote: Remote, option: str) -> bool:
         many = "the rest" if option == "--unshallow" else f"{option.partition('=')[2]} commits more"
         what = f"{many} of a shallow clone's history"
-        # From where it ends, since that is what has to grow, wherever the branches have gone since.
-        if remote.fetch(what, self._shallow_ends(), option):
-            return True
-        if remote.is_cut_off:
-            return False
-        listed = remote.refs(*self._refs) if self._refs else None
-        return remote.fetch(what, tuple(listed or ()) or ("HEAD",), option)
-
-    def _shallow_ends(self) -> list[str]:
-        name = self._text("rev-parse", "--git-path", "shallow")
-        return (self._repository.root / Path(name)).read_text().split()
+        # Any ref does: the server moves the line where this clone ends, wherever the branches have gone since.
+        return remote.fetch(what, ("HEAD",), option)
 
     def _text(self, *args: str, stdin: bytes | None = None) -> str:
         done = self._repository.run(*args, stdin=stdin)

@@ -26,8 +26,8 @@ def read(environ: Mapping[str, str], read_file: Callable[[str], bytes]) -> Event
     if name.startswith("pull_request") and "pull_request" in payload:
         return _pull_request(name, facts)
     if name == "merge_group":
-        return _merge_group(name, facts)
-    ref = facts.variable("ref", "GITHUB_REF")
+        return _merge_group(name, environ.get("GITHUB_REF"), facts)
+    ref = environ.get("GITHUB_REF")
     kind: Kind = "manual"
     if name in ("push", "create", "release"):
         if ref and ref.startswith(_TAGS):
@@ -46,7 +46,6 @@ def read(environ: Mapping[str, str], read_file: Callable[[str], bytes]) -> Event
         host="github",
         name=name,
         commit=facts.commit_variable("commit", "GITHUB_SHA"),
-        ref=ref,
         branch=_below(_BRANCHES, ref, facts, "branch"),
         tag=_below(_TAGS, ref, facts, "tag"),
         default_branch=facts.text("default_branch", "repository", "default_branch"),
@@ -57,19 +56,17 @@ def read(environ: Mapping[str, str], read_file: Callable[[str], bytes]) -> Event
 
 
 def _pull_request(name: str, facts: Facts) -> Event:
-    source = facts.value("pull_request", "head", "repo")
-    same = facts.value("pull_request", "base", "repo", "full_name")
+    source = facts.value("pull_request", "head", "repo", "full_name")
     facts.origins["is_fork"] = "the event file's pull_request.head.repo"
     return Event(
         kind="pull-request",
         host="github",
         name=name,
         commit=facts.commit_variable("commit", "GITHUB_SHA"),
-        ref=facts.variable("ref", "GITHUB_REF"),
         branch=facts.text("branch", "pull_request", "head", "ref"),
         default_branch=facts.text("default_branch", "repository", "default_branch"),
         pull_request=facts.number("pull_request", "pull_request", "number"),
-        is_fork=source is None or facts.value("pull_request", "head", "repo", "full_name") != same,
+        is_fork=source is None or source != facts.value("pull_request", "base", "repo", "full_name"),
         head=facts.commit("head", "pull_request", "head", "sha"),
         target_branch=facts.text("target_branch", "pull_request", "base", "ref"),
         target=facts.commit("target", "pull_request", "base", "sha"),
@@ -77,15 +74,13 @@ def _pull_request(name: str, facts: Facts) -> Event:
     )
 
 
-def _merge_group(name: str, facts: Facts) -> Event:
+def _merge_group(name: str, ref: str | None, facts: Facts) -> Event:
     target = facts.text("target_branch", "merge_group", "base_ref")
-    ref = facts.variable("ref", "GITHUB_REF")
     return Event(
         kind="merge-group",
         host="github",
         name=name,
         commit=facts.commit_variable("commit", "GITHUB_SHA"),
-        ref=ref,
         branch=_below(_BRANCHES, ref, facts, "branch"),
         default_branch=facts.text("default_branch", "repository", "default_branch"),
         target_branch=target.removeprefix(_BRANCHES) if target else None,

@@ -95,12 +95,12 @@ class Remote:
             return None
         if done.code == 0:
             return done
-        self.trouble = f"fails: {_cause(done)}"
+        self.trouble = f"fails: {cause(done)}"
         self.is_cut_off = any(text in done.error_text for text in _GONE)
         return None
 
 
-def _cause(done: Completed) -> str:
+def cause(done: Completed) -> str:
     """In git's own words, without credentials of an address."""
     lines = [line for line in done.error_text.splitlines() if line.startswith(("fatal:", "error:"))]
     text = lines[0].partition(":")[2].strip() if lines else f"git ended with code {done.code}"

@@ -38,7 +38,8 @@ def apply_and_report(project: Project, plan: Plan, asked: Request, options: Bake
     begin = time.monotonic()
     view = make_view(asked.progress, sys.stderr, project.environ)
     built = _build(project, plan, asked, options, view) if plan.to_build else ()
-    results = (*built, *map(_unbuilt, plan.unplanned))
+    kept = (_kept(item) for item in plan.images if item.action != "build")
+    results = (*built, *kept, *map(_unbuilt, plan.unplanned))
     seconds = time.monotonic() - begin
     view.finish(results, seconds)
     if as_json:
@@ -53,7 +54,7 @@ def _print_references(plan: Plan, results: Sequence[ImageResult]) -> None:
     """What was asked for and published, as others can pull it: one line each, for `$(invoke build app)`."""
     needed = {item.name for item in plan.images if {reason.kind for reason in item.reasons} == {"needed"}}
     for result in results:
-        if result.digest and result.name not in needed:
+        if result.digest and result.status == "built" and result.name not in needed:
             print(f"{result.reference}@{result.digest}")  # noqa: T201
 
 
@@ -193,6 +194,18 @@ def _job(item: PlanImage) -> Job:
         tags=item.tags,
         platforms=item.platforms,
         repository=item.image.repository,
+    )
+
+
+def _kept(item: PlanImage) -> ImageResult:
+    return ImageResult(
+        name=item.name,
+        status="reused" if item.action == "reuse" else "skipped",
+        reference=item.tags[0],
+        digest=item.digest,
+        platforms=item.platforms,
+        tags=item.tags,
+        because="unchanged",
     )
 
 

@@ -10,7 +10,7 @@ from imagewright.cli.project import Project
 from imagewright.cli.task import task
 
 _NAMES = "NAME, NAME:TAG, NAME,NAME, a glob such as 'snap*', or all"
-_OPTIONS = {
+OPTIONS = {
     "names": _NAMES,
     "push": "push the images (the default); --no-push only fills the builder's cache",
     "load": "load the images into this machine's Docker engine instead of pushing them",
@@ -26,7 +26,7 @@ _OPTIONS = {
 }
 
 
-@task(positional=["names"], iterable=["build_arg"], help=_OPTIONS)
+@task(positional=["names"], iterable=["build_arg"], help=OPTIONS)
 def build(
     c: Any,
     names: str,
@@ -68,31 +68,40 @@ def build(
 
 
 @task(
-    positional=["names"],
+    defaults={"names": ""},
     help={
-        "names": _NAMES,
+        "names": f"{_NAMES}; without names, what a change affects",
+        "since": "build only what has changed since this commit, branch or tag; `registry`: since it was published",
+        "head": "look at this commit instead of the work tree",
         "json": "print the plan as JSON",
         "bake": "print it as a docker-bake file for plain `docker buildx bake`",
-        "platform": _OPTIONS["platform"],
-        "tag": _OPTIONS["tag"],
+        "platform": OPTIONS["platform"],
+        "tag": OPTIONS["tag"],
     },
 )
 def plan(
     c: Any,
     names: str,
+    since: str | None = None,
+    head: str | None = None,
     json: bool = False,
     bake: bool = False,
     platform: str | None = None,
     tag: str | None = None,
 ) -> None:
-    """Show what `build` would do, in build order."""
+    """Show what `build` would do, in build order; with --since, or without names, what `build-changed` would do."""
     from imagewright.builds.bake import bake_plan
     from imagewright.builds.request import request
     from imagewright.cli.planning import bake_options, named_plan, show_plan
 
     project = Project.open(c)
     asked = request(platform=platform, tag=tag)
-    made = named_plan(project, names, asked)
+    if names and since is None and head is None:
+        made = named_plan(project, names, asked)
+    else:
+        from imagewright.cli.planning_changes import plan_of_changes
+
+        made = plan_of_changes(project, asked, names, since=since, head=head)
     if bake:
         print(json_module.dumps(bake_plan(made, bake_options(project, asked)), indent=2))  # noqa: T201
     else:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from imagewright.builds.plan import Head
+    from imagewright.changes.published import Answer
+    from imagewright.changes.snapshot import Snapshot
     from imagewright.config.models import Settings
     from imagewright.errors import DockerfileError
+    from imagewright.images.dockerfile.cache import ReadingCache
     from imagewright.images.graph import Graph
     from imagewright.images.model import Image, Reading
     from imagewright.images.readings import Readings
+    from imagewright.images.records import Records
+    from imagewright.images.tree import Tree
     from imagewright.services.places import Places
-    from imagewright.tools.git import Repository
+    from imagewright.tools.git import Change, Repository
 
 
 class Project:
@@ -49,12 +54,21 @@ class Project:
         return load(self.root, self.environ)
 
     @cached_property
+    def known_settings(self) -> Settings:
+        """The configuration, as it was read before where it is still the same: not to be copied, only to be read."""
+        from imagewright.config.remembered import remembered
+        from imagewright.services.places import cache_folder
+
+        return remembered(self.root, self.environ, cache_folder(self.environ) / "settings.json")
+
+    @cached_property
     def images(self) -> tuple[Image, ...]:
         """All images, by name."""
         from imagewright.images.catalog import catalog
         from imagewright.images.discover import discover
 
-        return catalog(self.settings, discover(self.root, self.settings.discover), host_platform=host_platform())
+        settings = self.known_settings
+        return catalog(settings, discover(self.root, settings.discover), host_platform=host_platform())
 
     @cached_property
     def by_name(self) -> Mapping[str, Image]:
@@ -75,28 +89,48 @@ class Project:
 
         if self.repository is None or (commit := self.repository.head()) is None:
             return NO_HEAD
-        return Head(commit=commit.oid, time=commit.time, dirty=self.repository.is_dirty())
+        return Head(commit=commit.oid, time=commit.time, dirty=bool(self.changes))
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """What differs between HEAD and the work tree; nothing where there is no git."""
+        return self._asked.changes.result() if self._asked else ()
+
+    @cached_property
+    def _asked(self) -> _Asked | None:
+        return _Asked(self.repository) if self.repository else None
+
+    def look_ahead(self) -> None:
+        """Have git look at the work tree while other things are done: it takes longest in a large repository."""
+        _ = self._asked
 
     def tags(self, image: Image, given: Sequence[str] = ()) -> tuple[str, ...]:
         """The full references that a build of the image gets now."""
-        from imagewright.tags.policy import default_tags
+        from imagewright.tags.policy import default_tags, own_tags
 
-        tags = given or default_tags(self.head.commit, dirty=self.head.dirty)
+        tags = given or own_tags(default_tags(self.head.commit, dirty=self.head.dirty), image.publishes)
         return tuple(f"{image.repository}:{tag}" for tag in tags)
 
     @cached_property
-    def _read(self) -> Readings:
+    def reading_cache(self) -> ReadingCache:
+        """What Dockerfiles said before, kept between runs."""
         from imagewright.images.dockerfile.cache import ReadingCache
+
+        return ReadingCache(self.places.cache / "dockerfiles.json")
+
+    @cached_property
+    def _read(self) -> Readings:
         from imagewright.images.readings import read_all
 
-        cache = ReadingCache(self.places.cache / "dockerfiles.json")
-        readings = read_all(self.images, self._content, cache)
-        cache.save()
+        readings = read_all(self.images, self.content, self.reading_cache)
+        self.reading_cache.save()
         return readings
 
-    def _content(self, path: str) -> bytes | None:
+    def content(self, path: str) -> bytes | None:
+        """A file's bytes; None where it cannot be read."""
         try:
-            return (self.root / path).read_bytes()
+            with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 - a Path for each of a thousand is slow
+                return file.read()
         except OSError:
             return None
 
@@ -120,7 +154,7 @@ class Project:
         """Where the local services, the programs that were built, and caches are."""
         from imagewright.services.places import Places
 
-        return Places.of(self.settings, self.environ, self.root)
+        return Places.of(self.known_settings, self.environ, self.root)
 
     @cached_property
     def graph(self) -> Graph:
@@ -128,6 +162,53 @@ class Project:
         from imagewright.images.graph import Graph, edges
 
         return Graph(self.images, edges(self.images, self.readings))
+
+    @cached_property
+    def tree(self) -> Tree:
+        """All files that git knows or could know, as they are now; without git all there are."""
+        from imagewright.images.tree import tree_of_folder, tree_of_worktree
+
+        if self.repository is None:
+            return tree_of_folder(self.root)
+        return tree_of_worktree(self.repository, self.committed, self.changes)[0]
+
+    @cached_property
+    def committed(self) -> Records:
+        """All files of HEAD."""
+        from imagewright.images.records import Records
+
+        return Records.read(self._asked.listing.result() if self._asked and self.head.commit else b"")
+
+    def snapshot(self, adjust: Callable[[Image], Image] = lambda image: image) -> Snapshot:
+        """The work tree as it is now, read; `adjust` is what the command line makes of an image."""
+        from imagewright.changes.snapshot import Snapshot
+        from imagewright.images.graph import Graph, edges
+        from imagewright.images.readings import read_all
+
+        images, readings = tuple(map(adjust, self.images)), self._read
+        graph = self.graph if images == self.images else None
+        if graph is None:
+            readings = read_all(images, self.content, self.reading_cache)
+            graph = Graph(images, edges(images, readings.by_name))
+        settings = self.known_settings
+        return Snapshot(readings, graph, self.tree, bases=settings.bases, patterns=settings.discover)
+
+    def published(self, references: Mapping[str, str]) -> Mapping[str, Answer]:
+        """What the registries have at these references, by the keys; EnvironmentMissingError: one is not reached."""
+        from imagewright.changes.published import look_up
+        from imagewright.registry.client import Registry
+
+        return look_up(references, Registry, self.places.cache / "published.json")
+
+
+class _Asked:
+    """Git's answers about a work tree of which many a command needs both."""
+
+    def __init__(self, repository: Repository) -> None:
+        from imagewright.tools.later import Later
+
+        self.changes = Later(repository.changes_of_worktree)
+        self.listing = Later(lambda: repository.listing("HEAD"))
 
 
 def host_platform() -> str:

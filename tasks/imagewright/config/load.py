@@ -22,7 +22,21 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
 
     No file means the defaults. ConfigError lists every problem, with `config/images.yml:LINE` or `environment NAME`.
     """
-    return load_bytes(_read(root / FILE), environ)
+    return load_bytes(content(root), environ)
+
+
+def content(root: Path) -> bytes | None:
+    """The file below `root` as it is, None where there is none; ConfigError where it cannot be read."""
+    path = root / FILE
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except (IsADirectoryError, NotADirectoryError) as error:
+        hint = "move the folder away, and write a file" if path.is_dir() else "`config` must be a folder"
+        raise ConfigError("this is no file", where=FILE, hint=hint) from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=FILE) from error
 
 
 def load_bytes(data: bytes | None, environ: Mapping[str, str]) -> Settings:
@@ -78,18 +92,6 @@ def _copied(to: Any, source: Any, path: tuple[str, ...]) -> Any:
     if len(path) > 1:
         value = _copied(getattr(to, field), value, path[1:])
     return to.model_copy(update={field: value})
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except (IsADirectoryError, NotADirectoryError) as error:
-        hint = "move the folder away, and write a file" if path.is_dir() else "`config` must be a folder"
-        raise ConfigError("this is no file", where=FILE, hint=hint) from error
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=FILE) from error
 
 
 def _parse(data: bytes) -> Document:

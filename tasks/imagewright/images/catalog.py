@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -28,16 +29,13 @@ def catalog(settings: Settings, found: Sequence[Found], *, host_platform: str) -
     settings or layer entries that match no image, an image in two layers, a repository that is no reference, a
     context outside of the repository.
     """
-    from imagewright.config.models import ImageSettings
-
     names = {one.name: None for one in found}
     layers, problems = _layers(settings, names)
     problems += [_unknown(f"images.{name}", name, names) for name in settings.images if name not in names]
-    default, images = ImageSettings(), []
+    images: list[Image] = []
     for one in found:
-        own = settings.images.get(one.name, default)
         try:
-            images.append(_image(settings, one, own, layers.get(one.name), host_platform))
+            images.append(_image(settings, one, settings.images.get(one.name), layers.get(one.name), host_platform))
         except ConfigError as problem:
             problems.append(problem)
     if problems:
@@ -45,14 +43,23 @@ def catalog(settings: Settings, found: Sequence[Found], *, host_platform: str) -
     return tuple(images)
 
 
-def _image(settings: Settings, found: Found, own: ImageSettings, layer: str | None, host_platform: str) -> Image:
-    return Image(
+def _image(settings: Settings, found: Found, own: ImageSettings | None, layer: str | None, host_platform: str) -> Image:
+    image = Image(
         name=found.name,
-        repository=_repository(settings, found.name, own.repository),
+        repository=_repository(settings, found.name, own.repository if own else None),
         dockerfile=found.dockerfile,
-        context=found.context if own.context is None else _context(found.name, own.context),
+        context=found.context,
         layer=layer,
-        platforms=own.platforms or settings.platforms or (host_platform,),
+        platforms=settings.platforms or (host_platform,),
+        title=found.name,
+        paths=settings.layers[layer].paths if layer is not None else (),
+    )
+    if own is None:
+        return image
+    return replace(
+        image,
+        context=image.context if own.context is None else _context(found.name, own.context),
+        platforms=own.platforms or image.platforms,
         target=own.target,
         build_args={name: value.replace("{registry}", settings.registry) for name, value in own.build_args.items()},
         secret_build_args=own.secret_build_args,
@@ -61,7 +68,7 @@ def _image(settings: Settings, found: Found, own: ImageSettings, layer: str | No
         labels=own.labels,
         title=own.title or found.name,
         version=own.version,
-        paths=(*(settings.layers[layer].paths if layer is not None else ()), *own.paths),
+        paths=(*image.paths, *own.paths),
         publishes=own.publishes,
     )
 

@@ -71,6 +71,24 @@ def _discover(
     return tuple(found)
 
 
+def may_find(patterns: Sequence[str], path: str, *, on_the_way: bool = False) -> bool:
+    """Whether a file at `path` may be found; with `on_the_way`, whether a link there may lead to one that is."""
+    parts = path.split("/")
+    return any(_matches(_compiled(pattern), parts, on_the_way=on_the_way) for pattern in patterns)
+
+
+def _matches(components: Sequence[_Component], parts: Sequence[str], *, on_the_way: bool) -> bool:
+    if not parts:
+        return on_the_way or not components
+    if not components:
+        return False
+    first, rest = components[0], components[1:]
+    if first.literal is None and first.regex is None:
+        return _matches(rest, parts, on_the_way=on_the_way) or _matches(components, parts[1:], on_the_way=on_the_way)
+    same = parts[0] == first.literal if first.regex is None else first.regex.fullmatch(parts[0]) is not None
+    return same and _matches(rest, parts[1:], on_the_way=on_the_way)
+
+
 @dataclass(frozen=True, slots=True)
 class _Component:
     """One part of a pattern between slashes: a plain text, a regex, or neither: `**`."""

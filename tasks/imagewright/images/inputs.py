@@ -9,10 +9,11 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from imagewright.images.dockerfile.frontend import is_foreign
 from imagewright.images.dockerfile.ignore import Patterns, read_ignore_file
 from imagewright.images.dockerfile.match import Context, Selection
 from imagewright.images.dockerfile.remotes import remote_kind
-from imagewright.images.tree import FILE, SUBMODULE, Entry
+from imagewright.images.tree import FILE, FOLDER, SUBMODULE, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,16 +21,19 @@ if TYPE_CHECKING:
     from imagewright.images.model import ContextUse, Image, Reading
     from imagewright.images.tree import Tree
 
-FORMAT = 1  # part of every fingerprint: raise it when the rules of this package change
+FORMAT = 2  # part of every fingerprint: raise it when the rules of this package change
 IGNORE_FILE = ".dockerignore"
 
 InputKind = Literal["dockerfile", "ignore-file", "file", "config"]
-NoteKind = Literal["unknown", "missing", "remote", "base"]
+NoteKind = Literal["unknown", "unseen", "missing", "remote", "base"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileSet:
-    """Files of the tree by path, and their digest (hexadecimal SHA-256); shared by the images that use the same."""
+    """Files of the tree by path, and their digest (hexadecimal SHA-256); shared by the images that use the same.
+
+    A folder, `docs/` with a slash at the end, counts where it is used and none of its files is.
+    """
 
     files: Mapping[str, Entry]
     digest: str
@@ -48,7 +52,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the reader should know: why something is not known, not there, or not for git to decide."""
+    """What the reader should know: why something is not known, not there, or not for git to decide.
+
+    "unseen" is the grave one: the image depends on something whose changes nothing here can tell.
+    """
 
     kind: NoteKind
     text: str
@@ -64,13 +71,14 @@ class Inputs:
 
     @property
     def files(self) -> dict[str, Entry]:
-        """Every file by path."""
+        """Every file by path, and every folder that is used empty, with a slash at the end."""
         return {path: entry for source in self.sources for path, entry in source.files.files.items()}
 
     @property
     def count(self) -> int:
         """How many files there are."""
-        return len(set().union(*(source.files.files.keys() for source in self.sources)))
+        paths: set[str] = set().union(*(source.files.files.keys() for source in self.sources))
+        return sum(not path.endswith("/") for path in paths)
 
     def why(self, path: str) -> tuple[Source, ...]:
         """What makes a file an input; empty where it is none."""
@@ -89,17 +97,21 @@ def inputs(image: Image, reading: Reading, tree: Tree) -> Inputs:
 
     DockerfileError: an ignore file, or an `--exclude`, with a pattern that BuildKit refuses.
     """
-    collector = _Collector(image, tree)
+    collector = _Collector(image, tree, ignores=not is_foreign(reading.syntax))
     collector.dockerfile()
     for use in reading.context:
         collector.context_use(use)
     for line, why in reading.unknowns:
         collector.whole(None, line, "the whole context", why)
+        for name in image.contexts:
+            if is_local(image.contexts[name]):
+                collector.whole(name, line, f"the whole context {name}", why)
     collector.paths()
     for remote in reading.remotes:
         if not remote.pinned:
             text = f"{remote.address} is fetched when the image is built, and carries no checksum and no commit"
             collector.notes[Note("remote", text, remote.line)] = None
+            collector.whole(None, remote.line, f"the whole context, because of {remote.address}", "")
     for reference in reading.unread_bases:
         text = f"what {reference} sets with ENV and ONBUILD is not known"
         collector.notes[Note("base", text, 0)] = None
@@ -159,8 +171,10 @@ def is_local(context: str) -> bool:
 
 
 class _Collector:
-    def __init__(self, image: Image, tree: Tree) -> None:
+    def __init__(self, image: Image, tree: Tree, *, ignores: bool) -> None:
+        """`ignores` says whether the front end is known to heed ignore files."""
         self.image = image
+        self._ignores = ignores
         self.tree = tree
         self.sources: dict[tuple[str, str, int], Source] = {}
         self.notes: dict[Note, None] = {}
@@ -173,7 +187,7 @@ class _Collector:
         end, links = self.tree.follow(image.dockerfile)
         entry = self.tree.get(end) if end else None
         if end is None or entry is None:
-            self.notes[Note("missing", f"{image.dockerfile} is not in this tree", 0)] = None
+            self.notes[Note("unseen", f"{image.dockerfile} is not in git", 0)] = None
         else:
             # what it is called, and whether it may be executed, changes no image
             contents = FileSet({path: self._entry(path) for path in (*links, end)}, _digest({"": Entry("", entry.oid)}))
@@ -243,9 +257,14 @@ class _Collector:
         links: tuple[str, ...] = ()
         if not posixpath.isabs(folder) and not posixpath.normpath(folder).startswith(".."):
             path, links = self.tree.follow(folder)
-        if path is None or self.tree.get(path):
-            text = f"the context {folder!r} is no folder of this tree"
-            self.notes[Note("missing" if name is None else "unknown", text, line)] = None
+        entry = self.tree.get(path) if path else None
+        if (
+            path is not None and entry is not None and entry.mode == SUBMODULE
+        ):  # its commit stands for all that is in it
+            self._add("file", f"context: {folder}", 0, Selection((path,)), self.tree)
+            return None
+        if path is None or entry is not None:
+            self.notes[Note("unseen", f"the context {folder!r} is no folder of this repository", line)] = None
             return None
         if links:
             self._add("config", f"context: {folder}", 0, Selection(links), self.tree)
@@ -254,7 +273,7 @@ class _Collector:
             for ignore_file in ignore_files:
                 self._add_ignore_file(ignore_file)
         # an empty own file comes first, and ignores nothing
-        ignore_file = ignore_files[0] if ignore_files else ""
+        ignore_file = ignore_files[0] if ignore_files and self._ignores else ""
         key = ("context", path, ignore_file)
         context: Context | None = self.tree.memo.get(key)
         if context is None:
@@ -289,7 +308,7 @@ class _Collector:
         self.sources[files.digest, detail, line] = Source(kind, detail, line, files, whole)
 
     def _entry(self, path: str) -> Entry:
-        entry = self.tree.get(path)
+        entry = Entry(FOLDER, "") if path.endswith("/") else self.tree.get(path)
         assert entry is not None, path  # noqa: S101 - every path comes from this tree
         return entry
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagewright.tools.git import EXECUTABLE, FILE, LINK, SUBMODULE, Change, Entry, blob_id
+from imagewright.images.records import Records, of_entries
+from imagewright.tools.git import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, Change, Entry, blob_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "EXECUTABLE",
     "FILE",
+    "FOLDER",
     "LINK",
     "SUBMODULE",
     "Entry",
     "Tree",
     "tree_at",
     "tree_of_folder",
+    "tree_of_records",
     "tree_of_worktree",
     "trees_of_change",
 ]
@@ -41,17 +43,17 @@ class Tree:
 
     def __init__(
         self,
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, Entry] | Records,
         read: Callable[[str, Entry], bytes],
         load: Callable[[Iterable[Entry]], None] | None = None,
     ) -> None:
         """`read(path, entry)` gives the content of a file, or the target of a link; `load` fetches many ahead."""
         self.memo: dict[Any, Any] = {}
         self.prefix = ""  # of a subtree, with a slash at the end
-        self._entries = entries
+        self.records = entries if isinstance(entries, Records) else of_entries(entries)
         self._read = read
         self._load = load
-        self._folders: dict[str, dict[str, Entry | None]] = _folders(entries)
+        self._folders: dict[str, dict[str, Entry | None]] = {}  # those that were asked for
 
     def at(self, folder: str) -> Tree:
         """The subtree of a folder; it is empty where there is none. Links in `folder` are not followed."""
@@ -64,15 +66,15 @@ class Tree:
 
     def plus(self, entries: Mapping[str, Entry]) -> Tree:
         """The tree with more entries."""
-        return Tree({**self._entries, **entries}, self._read, self._load)
+        return Tree(self.records.changed(entries), self._read, self._load)
 
     def get(self, path: str) -> Entry | None:
         """The file, link or submodule at a path; None for folders and for what is not there."""
-        return self._entries.get(self.prefix + path)
+        return self.records.get(self.prefix + path)
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder; the tree itself is one."""
-        return not path or (self.prefix + path) in self._folders
+        return not path or self.records.is_folder(self.prefix + path)
 
     def is_file(self, path: str) -> bool:
         """Whether there is a file, links followed."""
@@ -82,7 +84,11 @@ class Tree:
 
     def children(self, folder: str) -> Mapping[str, Entry | None]:
         """What stands in a folder, by name; folders are None."""
-        return self._folders.get((self.prefix + folder).rstrip("/"), {})
+        full = (self.prefix + folder).rstrip("/")
+        known = self._folders.get(full)
+        if known is None:
+            known = self._folders[full] = self.records.children(full)
+        return known
 
     def below(self, folder: str) -> Iterator[str]:
         """The paths of everything below a folder, in no order; folders themselves are left out."""
@@ -114,12 +120,38 @@ class Tree:
 
         `..` and absolute links cannot leave the tree. None where it leads nowhere; a submodule ends the way.
         """
+        ends, links = self.ways(path)
+        return (ends[0] if ends else None), links
+
+    def ways(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Everywhere a path may lead in a part of this tree, and the links on the way; first what holds in all of it.
+
+        `x/..` is the folder of `x` where `x` is no link, or is not there (cache/contenthash `getFollowLinks`), and a
+        client that sends what a link leads to leaves out the links that its target only passes (fsutil FollowLinks).
+        """
         entry = self.get(path)
-        if (entry and entry.mode != LINK) or not path or (self.prefix + path) in self._folders:
-            return path, ()  # nothing stands below a link, so there is none on the way
-        links: list[str] = []
-        waiting = [part for part in path.split("/") if part not in ("", ".")][::-1]
-        here: list[str] = []
+        if (entry and entry.mode != LINK) or (entry is None and self.is_folder(path)):
+            return (path,), ()  # nothing stands below a link, so there is none on the way
+        ends: dict[str, None] = {}
+        links: dict[str, None] = {}
+        passed: set[tuple[str, tuple[str, ...]]] = set()
+        ways: list[tuple[list[str], list[str], int]] = [([], _parts(path), 0)]
+        while ways:
+            end = self._walk(*ways.pop(), links, passed, ways)
+            if end is not None and (self.get(end) or self.is_folder(end)):
+                ends[end] = None
+        return tuple(ends), tuple(links)
+
+    def _walk(
+        self,
+        here: list[str],
+        waiting: list[str],
+        followed: int,
+        links: dict[str, None],
+        passed: set[tuple[str, tuple[str, ...]]],
+        ways: list[tuple[list[str], list[str], int]],
+    ) -> str | None:
+        """Where one way ends; other ways, which leave a link out, are added to `ways`."""
         while waiting:
             part = waiting.pop()
             if part == "..":
@@ -128,23 +160,23 @@ class Tree:
             here.append(part)
             name = "/".join(here)
             entry = self.get(name)
-            if entry is None:
-                if not self.is_folder(name):
-                    return None, tuple(links)
+            if entry is None or entry.mode not in (LINK, SUBMODULE):
                 continue
+            if _is_passed(waiting):
+                if (name, tuple(waiting)) in passed:
+                    return None
+                passed.add((name, tuple(waiting)))
+                ways.append((here.copy(), waiting.copy(), followed))
             if entry.mode == SUBMODULE:
-                return name, tuple(links)
-            if entry.mode != LINK:
-                if any(rest not in ("", ".") for rest in waiting):
-                    return None, tuple(links)
-                return name, tuple(links)
-            links.append(name)
-            if len(links) > _MAX_LINKS:
-                return None, tuple(links)
+                return name
+            links[name] = None
+            followed += 1
+            if followed > _MAX_LINKS:
+                return None
             target = os.fsdecode(self._content(name, entry))
             here = [] if target.startswith("/") else here[:-1]
-            waiting.extend(one for one in reversed(target.split("/")) if one not in ("", "."))
-        return "/".join(here), tuple(links)
+            waiting.extend(_parts(target))
+        return "/".join(here)
 
     def _content(self, path: str, entry: Entry) -> bytes:
         return self._read(self.prefix + path, entry)
@@ -152,15 +184,25 @@ class Tree:
 
 def tree_at(repository: Repository, revision: str) -> Tree:
     """The tree of a commit; ImagewrightError where the repository lacks it."""
-    entries = repository.entries_at(revision)
-    blobs = _Blobs(repository, entries)
-    return Tree(entries, blobs.read, blobs.load)
+    return tree_of_records(repository, Records.read(repository.listing(revision)))
 
 
-def tree_of_worktree(repository: Repository) -> tuple[Tree, frozenset[str]]:
-    """The tree of the work tree, and the paths that differ from HEAD."""
-    state = repository.entries_of_worktree()
-    return Tree(state.entries, _reader_of_worktree(repository, _Blobs(repository, state.entries).read)), state.changed
+def tree_of_records(repository: Repository, records: Records) -> Tree:
+    """A tree whose contents git has."""
+    blobs = _Blobs(repository, records.links.values())
+    return Tree(records, blobs.read, blobs.load)
+
+
+def tree_of_worktree(
+    repository: Repository, head: Records | None = None, changes: Iterable[Change] | None = None
+) -> tuple[Tree, frozenset[str]]:
+    """The tree of the work tree, and the paths that differ from HEAD; `head` and `changes` where they are known."""
+    changes = repository.changes_of_worktree() if changes is None else changes
+    if head is None:
+        head = Records.read(repository.listing("HEAD") if repository.head() else b"")
+    records = head.changed({change.path: change.after for change in changes})
+    blobs = _Blobs(repository, records.links.values())
+    return Tree(records, _reader_of_worktree(repository, blobs.read)), frozenset(change.path for change in changes)
 
 
 def trees_of_change(
@@ -170,6 +212,7 @@ def trees_of_change(
 
     Beside that they hold what steers (links, submodules, ignore files). So `inputs` in them finds those inputs of an
     image that changed, as it would in the whole trees, at the cost of the change and not of the repository.
+    A folder of which nothing else changed looks empty in them: it may be told without need, and is never left out.
     ImagewrightError: the repository lacks a commit.
     """
     changed = {change.path: change for change in repository.changes(before, after or "HEAD")}
@@ -183,7 +226,7 @@ def trees_of_change(
     kept = {path: entry for path, entry in steering.items() if path not in changed}
     old = kept | {change.path: change.before for change in changes if change.before}
     new = kept | {change.path: change.after for change in changes if change.after}
-    blobs = _Blobs(repository, old | new)
+    blobs = _Blobs(repository, (old | new).values())
     read = blobs.read if after else _reader_of_worktree(repository, blobs.read)
     return Tree(old, blobs.read, blobs.load), Tree(new, read, blobs.load if after else None), changes
 
@@ -220,10 +263,10 @@ def _reader_of_worktree(repository: Repository, stored: Callable[[str, Entry], b
 class _Blobs:
     """Contents from git's store: one process for all links, since one link leads to the next."""
 
-    def __init__(self, repository: Repository, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, repository: Repository, entries: Iterable[Entry]) -> None:
         self._repository = repository
         self._known: dict[str, bytes] = {}
-        self._links: list[Entry] = [entry for entry in entries.values() if entry.mode == LINK]
+        self._links: list[Entry] = [entry for entry in entries if entry.mode == LINK]
 
     def load(self, entries: Iterable[Entry]) -> None:
         links, self._links = self._links, []
@@ -245,22 +288,16 @@ def _from_disk(path: Path, entry: Entry) -> bytes:
         return file.read()
 
 
-def _folders(entries: Mapping[str, Entry]) -> dict[str, dict[str, Entry | None]]:
-    folders: dict[str, dict[str, Entry | None]] = {"": {}}
-    for path, entry in entries.items():
-        folder, _, name = path.rpartition("/")
-        here = folders.get(folder)
-        if here is None:
-            here = _make_folder(folders, folder)
-        here[name] = entry
-    return folders
+def _parts(path: str) -> list[str]:
+    """The parts of a path, the first one last."""
+    return [part for part in path.split("/") if part not in ("", ".")][::-1]
 
 
-def _make_folder(folders: dict[str, dict[str, Entry | None]], folder: str) -> dict[str, Entry | None]:
-    made = folders[sys.intern(folder)] = {}
-    parent, _, name = folder.rpartition("/")
-    above = folders.get(parent)
-    if above is None:
-        above = _make_folder(folders, parent)
-    above[name] = None
-    return made
+def _is_passed(waiting: list[str]) -> bool:
+    """Whether a `..` among the parts to come takes back the part before them."""
+    depth = 0
+    for part in reversed(waiting):
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False

@@ -41,7 +41,7 @@ class Places:
         home = Path(environ.get("HOME") or Path.home())
         state = environ.get(STATE_VARIABLE) or settings.services.state
         return cls(
-            cache=Path(environ.get(CACHE_VARIABLE) or _xdg(environ, "XDG_CACHE_HOME", home / ".cache")).absolute(),
+            cache=cache_folder(environ),
             state=root / Path(state).expanduser() if state else _xdg(environ, "XDG_STATE_HOME", home / ".local/state"),
             registry=_loopback(settings.registry) or DEFAULT_REGISTRY,
             s3_port=settings.services.s3_port,
@@ -75,6 +75,12 @@ class Places:
         """The loopback address that the registry listens on."""
         host = self.registry.removesuffix(f":{self.registry_port}")
         return {"localhost": "127.0.0.1", "[::1]": "::1"}.get(host, host)
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """What can be made again is kept here, whatever the configuration says."""
+    home = Path(environ.get("HOME") or Path.home())
+    return Path(environ.get(CACHE_VARIABLE) or _xdg(environ, "XDG_CACHE_HOME", home / ".cache")).absolute()
 
 
 def _xdg(environ: Mapping[str, str], variable: str, fallback: Path) -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from imagewright.tools.process import Completed
 
-FILE, EXECUTABLE, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
+FILE, EXECUTABLE, LINK, SUBMODULE, FOLDER = "100644", "100755", "120000", "160000", "040000"
 
 # What a user sets to reach a repository; the rest of GIT_* is about one that git itself has opened.
 _KEPT = (
@@ -121,14 +121,22 @@ class Repository:
 
         ImagewrightError: the repository has no such commit.
         """
-        return _entries(self._records_at(revision))
+        return _entries(self.listing(revision))
+
+    def listing(self, revision: str) -> bytes:
+        """`entries_at` as git writes it: `MODE TYPE OID<tab>PATH<NUL>`, sorted by the bytes of the path."""
+        tree = f"{revision}:{self.prefix.rstrip('/')}" if self.prefix else f"{revision}^{{tree}}"
+        done = self.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree)
+        if done.code and self.prefix and self.commit(revision):
+            return b""
+        return _checked(done)
 
     def steering_at(self, revision: str) -> dict[str, Entry]:
         """Only what decides which other files an image uses: links, submodules and `*.dockerignore` files.
 
         It costs a third of `entries_at`. ImagewrightError: the repository has no such commit.
         """
-        records = self._records_at(revision).split(b"\0")
+        records = self.listing(revision).split(b"\0")
         steering = [one for one in records if one[:2] in (b"12", b"16") or one.endswith(b".dockerignore")]
         return _entries(b"\0".join([*steering, b""]))
 
@@ -216,13 +224,6 @@ class Repository:
 
     def _must(self, *args: str, stdin: bytes | None = None) -> bytes:
         return _checked(self.run(*args, stdin=stdin))
-
-    def _records_at(self, revision: str) -> bytes:
-        tree = f"{revision}:{self.prefix.rstrip('/')}" if self.prefix else f"{revision}^{{tree}}"
-        done = self.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree)
-        if done.code and self.prefix and self.commit(revision):
-            return b""
-        return _checked(done)
 
     def _hash(self, modes: dict[str, str]) -> dict[str, Entry]:
         """Entries for files of the work tree; a mode of "" is still to be found."""

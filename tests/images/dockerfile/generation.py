@@ -48,17 +48,19 @@ IMAGES = (
 VARIABLES = ("V", "W", "TARGETARCH", "BUILDPLATFORM", "PATH", "TARGETSTAGE", "HOME")
 VALUES = ("a", "b", "a/b", "*", "", "a b", "c.md", "one", "s0", "..", "ab", "/a", "a*", "amd64", "x y")
 GLOBS = (
-    "*", "a*", "?", "*/b", "*/*", "**", "**/*.md", "**/b", "[^a]", "[a-c]*", "[a-c", "a[/]b", ".*", "*.md", "a/*", "a/**",
-    "[[]z]", "s\\*r", "\\a", "[^b]*/*", "*b", "é*", "a*/a*", "?/?", "[!a]*", "a\\", "**/a/**", "*/../b", "a/?*", "./*",
+    "*", "a*", "?", "*/b", "*/*", "**", "**/*.md", "**/b", "[^a]", "[a-c]*", "[a-c", "a[/]b", ".*", "*.md", "a/*",
+    "a/**", "[[]z]", "s\\*r", "\\a", "[^b]*/*", "*b", "é*", "a*/a*", "?/?", "[!a]*", "a\\", "**/a/**", "*/../b", "a/?*",
+    "./*",
 )  # fmt: skip
 PLAIN = (
     ".", "./", "/", "..", "../a", "a/", "a/.", "./a", "/a", "a/..", "a/../b", "a//b", "./a/b", "a/b/", "nope", "",
     "b/a/..", "/../b", "...", "a/./b", "./a/./b", "a/./*", "*/./b", "./", "a/b/./c.md", "b/./", "/./a",
 )  # fmt: skip
 RULES = (
-    "a", "b", "*.md", "**/*.md", "!a", "!a/b", "a/", "/a", "/a/", "*", "!*.md", "**", "!**/b", "a/*", "a/**", "**/a", "# a",
-    "", " a ", "!", "! b", "./a", "a//b", "../a", "a/../b", ".*", "!.d", "[a-c]", "?", "\\a", "é", "x y", "Dockerfile*",
-    ".dockerignore", "**/b/**", "!**", "*/b", "!*/b", "\\!a", "\ufeffa", "[", "a/b", "!a/b/c.md", "lib", "**b", "a**",
+    "a", "b", "*.md", "**/*.md", "!a", "!a/b", "a/", "/a", "/a/", "*", "!*.md", "**", "!**/b", "a/*", "a/**", "**/a",
+    "# a", "", " a ", "!", "! b", "./a", "a//b", "../a", "a/../b", ".*", "!.d", "[a-c]", "?", "\\a", "é", "x y",
+    "Dockerfile*", ".dockerignore", "**/b/**", "!**", "*/b", "!*/b", "\\!a", "\ufeffa", "[", "a/b", "!a/b/c.md", "lib",
+    "**b", "a**",
 )  # fmt: skip
 CONTEXT_VALUES = (
     "lib",
@@ -75,8 +77,8 @@ REMOTES = (
     "./git@github.com:a", "HTTPS://example.org/x",
 )  # fmt: skip
 MODIFIED = (
-    "${%s}", "$%s", "${%s:-a}", "${%s:+b}", "${%s-a}", "${%s+a}", "${%s#a}", "${%s##*/}", "${%s%%b}", "${%s%%%%/*}", "${%s/a/b}",
-    "${%s//a/b}", "\\$%s", "'$%s'", '"$%s"', "x$%s", "$%s/b", "${%s}/*", "${%s:?}", "./$%s", "${%s/#a/b}",
+    "${%s}", "$%s", "${%s:-a}", "${%s:+b}", "${%s-a}", "${%s+a}", "${%s#a}", "${%s##*/}", "${%s%%b}", "${%s%%%%/*}",
+    "${%s/a/b}", "${%s//a/b}", "\\$%s", "'$%s'", '"$%s"', "x$%s", "$%s/b", "${%s}/*", "${%s:?}", "./$%s", "${%s/#a/b}",
 )  # fmt: skip
 
 
@@ -314,7 +316,7 @@ class _Maker:
     def origin(self) -> str:
         known = [stage for stage in self.stages[:-1] if stage] or ["one"]
         if self.handed_down:
-            return self.pick("example.org/x/three", "lib", "scratch", "s0")
+            return self.pick("example.org/x/three", "scratch", "0")
         rare = ("lib", "0", "1", "s0", "S0", "s1", "scratch", "$V", "example.org/x/three")
         return self.pick(*rare) if self.often(0.1) else self.pick("one", "two:1", *known, *known)
 

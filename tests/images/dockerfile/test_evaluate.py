@@ -339,6 +339,61 @@ def test_surprise_19_a_cache_mount_can_name_a_stage() -> None:
     assert sources(reading(text)) == [("x",)]
 
 
+@pytest.mark.parametrize("text", ["FROM ONE", "FROM $V", "FROM --platform=x a", "FROM a\nCOPY --from=9 b /", "pack: x"])
+def test_a_foreign_front_end_is_never_refused(text: str) -> None:
+    found = reading(f"# syntax=me/front\n{text}", target="nope")
+    assert found.unknowns == ((1, "the front end me/front may read any file"),)
+    assert found.given("linux/amd64") == BaseConfig(complete=False)
+
+
+def test_the_triggers_that_a_foreign_front_end_may_leave_are_handed_down() -> None:
+    found = reading("# syntax=me/front\nFROM scratch\nENV A=b\nONBUILD COPY x /")
+    assert found.given("linux/amd64") == BaseConfig(complete=False, onbuild=("COPY x /",))
+
+
+def test_a_stage_for_the_builders_platform_is_read_for_each_that_it_may_have() -> None:
+    text = "FROM --platform=$BUILDPLATFORM one\nCOPY $V /x"
+    contexts = {"one::linux/arm64": "lib"}
+    found = reading(text, platforms=("linux/arm64",), contexts=contexts)
+    assert images(found) == ["one"]
+    assert [use.context for use in found.context if use.kind == "from"] == ["one::linux/arm64"]
+    values = {"linux/amd64": "a", "linux/arm64": "b", "linux/s390x": "c"}
+    found = evaluate(
+        read(text.encode(), path="Dockerfile"),
+        build_args={},
+        target=None,
+        platforms=("linux/s390x",),
+        base=lambda _, platform: BaseConfig(env={"V": values[platform]}),
+    )
+    assert sources(found) == [("c",), ("a",), ("b",)]
+
+
+def test_what_one_builders_platform_alone_would_refuse_is_not_refused() -> None:
+    def evaluated(*platforms: str) -> Reading:
+        return evaluate(
+            read(b"FROM --platform=$BUILDPLATFORM one\nCOPY a /x", path="Dockerfile"),
+            build_args={},
+            target=None,
+            platforms=("linux/amd64",),
+            base=lambda _, platform: BaseConfig(onbuild=("RUN --mount=type=x true",) if platform in platforms else ()),
+        )
+
+    assert sources(evaluated("linux/arm64")) == [("a",)]
+    with pytest.raises(DockerfileError, match="unsupported mount type"):
+        evaluated("linux/amd64", "linux/arm64")
+
+
+def test_what_a_trigger_alone_reaches_copies_from_images_and_not_from_contexts() -> None:
+    text = (
+        "FROM scratch AS one\nCOPY --from=img a /\n"
+        "FROM scratch AS two\nONBUILD RUN --mount=from=one,target=/t true\n"
+        "FROM two\nCOPY --from=img b /\n"
+    )
+    found = reading(text, contexts={"img": "lib"})
+    assert images(found) == ["img"]
+    assert [(use.context, use.sources) for use in found.context] == [("img", ("b",))]
+
+
 def test_a_foreign_front_end_may_read_anything() -> None:
     found = reading("# syntax=me/front\nFROM a\nCOPY x /")
     assert found.unknowns == ((1, "the front end me/front may read any file"),)

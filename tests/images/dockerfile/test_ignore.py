@@ -47,6 +47,23 @@ def test_surprise_4_a_number_sign_is_a_comment_in_column_one_only() -> None:
         ("a?c", "a/c", False),
         ("[ab]", "b", True),
         ("[^ab]", "b", False),
+        ("[[]z]", "[z]", True),
+        ("[[&~|]", "~", True),
+        ("[*]a", "^/]a", True),  # a star in a class becomes `[^/]*`, which ends the class
+        ("[:a:]", ":", True),
+        ("*.{md,txt}", "a.md", False),
+        ("*.{md,txt}", "a.{md,txt}", True),
+        ("?a{2}", "baa", True),  # braces and bars are not escaped in patterns that have other signs too
+        ("a{2}", "aa", False),
+        ("?{,2}", "a{,2}", True),
+        ("a|b", "a", False),
+        ("?a|x|b", "zaz", True),
+        ("?a|x|b", "yxy", True),
+        ("?a|x|b", "yyb", True),
+        ("?a|x|b", "za", True),
+        ("?a|x|b", "bz", False),
+        ("[a|b]", "|", True),
+        ("[a]\\z", "a", True),
         ("\\*", "*", True),
         ("\\*", "x", False),
         ("a.b", "aXb", False),
@@ -73,7 +90,7 @@ def test_an_empty_list_matches_nothing() -> None:
     assert not Patterns((), where="x")
 
 
-@pytest.mark.parametrize("rule", ["[", "a[", "[]", "\\", "!", "[a-]"])
+@pytest.mark.parametrize("rule", ["[", "a[", "[]", "\\", "!", "[a-]", "[[:alpha:]]"])
 def test_patterns_that_cannot_be_read(rule: str) -> None:
     with pytest.raises(DockerfileError, match=r"^\.dockerignore: the pattern"):
         ignored(rule, "a")

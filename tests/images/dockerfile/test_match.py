@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from imagewright.errors import DockerfileError
+from imagewright.images.dockerfile.globs import glob_regex
 from imagewright.images.dockerfile.ignore import Patterns, read_ignore_file
-from imagewright.images.dockerfile.match import Context, Selection, glob_regex
+from imagewright.images.dockerfile.match import Context, Selection
 from imagewright.images.tree import EXECUTABLE, FILE, LINK, SUBMODULE, Entry, Tree
 
 FILES = "a.txt b.txt .dot dir/one dir/two.md dir/sub/three dir/sub/four.md other/x.md [odd] st*r src/a/m.go src/b/m.go"
@@ -126,15 +127,83 @@ def test_parents() -> None:
 
 
 def test_parents_copies_links_as_links() -> None:
-    links = {"l": "dir", "dir/up": "../other"}
-    assert files("l", parents=True, links=links) == "l"
-    assert files("l/./one", parents=True, links=links) == "dir/one l"
+    links = {"dir/l": "sub", "l": "dir/sub", "dir/up": "../other"}
+    assert files("dir/l", parents=True, links=links) == "dir/l"
+    assert files("dir/./l", parents=True, links=links) == "dir/l"
+    assert files("l/./three", parents=True, links=links) == "dir/sub/three l"
+
+
+def test_what_a_link_at_the_root_leads_to_counts_where_the_root_is_chosen_from() -> None:
+    links = {"l": "dir/sub"}
+    all_of_it = "dir/sub/four.md dir/sub/three l"
+    for source in ("l", "l*", "./l"):
+        assert files(source, parents=True, links=links) == all_of_it
+    for root in (".", "/", "dir/.."):
+        assert files(root, files="dir/x a", links={"l": "dir"}, excludes=("dir", "x")) == "a dir/x l"
+        assert files(root, files="dir/x a", links={"l": "dir"}, excludes=("dir", "l")) == "a"
+    assert files("k", files="dir/x k/a", links={"k/l": "../dir"}, excludes=("x",)) == "k/a k/l"
+
+
+def test_excludes_do_not_count_behind_a_link_that_is_copied() -> None:
+    links = {"l": "dir/sub", "k/l": "../dir/sub", "m": "k"}
+    assert files("l", links=links, excludes=("three",)) == "dir/sub/four.md dir/sub/three l"
+    assert files("k/l*", links=links, excludes=("three",)) == "dir/sub/four.md dir/sub/three k/l"
+    assert files("m/l", links=links, excludes=("three",)) == "dir/sub/four.md dir/sub/three k/l m"
+    assert files("l/.", links={"l": "dir"}, excludes=("sub",)) == files("l", links={"l": "dir"})
+    assert files("l/sub", links={"l": "dir"}, excludes=("three",)) == "dir/sub/four.md l"
+
+
+def test_a_link_through_what_is_not_there() -> None:
+    assert files("l", files="a/x", links={"l": "./b/../a"}) == "a/x l"
+    assert files("l", files="a/x b", links={"l": "b/../a"}) == "a/x l"
+    assert files("l", files="a/x b", links={"l": "b/a"}) == "l"
+
+
+def test_a_link_that_another_only_passes_may_not_be_sent() -> None:
+    links = {"l": "k/../x", "k": "a/b"}
+    assert files("l", files="x a/x a/b/c", links=links) == "a/x k l x"
+
+
+def test_links_decide_whether_a_name_that_is_a_pattern_too_is_sent() -> None:
+    links = {"k/l": "../a"}
+    assert context("k", files="[z]", links=links).mounted("[z]").files == ("[z]", "k/l")
+    for source in ("[[]z]", "\\[z]"):
+        assert "k/l" in files(source, files="[z]", links=links).split()
+    assert files("z[z]", "[^a]?", files="zz", links=links) == "zz"
+
+
+def test_links_decide_whether_what_another_leads_to_is_sent() -> None:
+    links = {"k/l": "../a", "m": "nope"}
+    assert files("*/l", files="a", links=links) == "a k/l m"
+    assert files("k/*", files="a", links=links) == "a k/l"
+    assert files("*/l/./x", files="a/x", links=links, parents=True) == "a/x k/l m"
+
+
+def test_a_folder_in_which_nothing_is_used() -> None:
+    assert copy("a", files="a/b", ignore="**/b") == Selection(("a/",))
+    assert files("dir", ignore="dir/sub/*") == "dir/one dir/sub/ dir/two.md"
+    assert files("dir", ignore="dir/sub") == "dir/one dir/two.md"  # it is not sent itself
+    assert files(".", files="a/b/c/x", ignore="**/x") == "a/b/c/"
+    assert files(".", files="a", ignore="*") == ""
+    assert files(".", files="d/k/x", ignore="d\n!d/k\nd/k/x") == "d/k/"
+    assert files(".", files="d/b", ignore="d\n!d/b", excludes=("d/b",)) == "d/"  # sent with what is in it
+    assert files("d*", files="d/b", excludes=("b",)) == "d/"
+    assert files("d", files="d/b", excludes=("*",)) == ""
+    assert files("d/*", files="d/k/x", ignore="**/x", parents=True) == "d/k/"
+    assert files("x/*", files="x/k/d/y", ignore="**/y", parents=True) == "x/k/d/"
+    assert context("a/b", files="a/b").mounted("a").files == ("a/",)
+    assert context("a/b", files="a/b").everything().files == ("a/",)
+
+
+def test_parents_trims_blanks() -> None:
+    assert files(" d*", parents=True) == files("d*", parents=True) != ""
+    assert files("./ ./a.txt", parents=True) == "a.txt"
 
 
 def test_bind_mounts_know_no_globs() -> None:
     found = context(links={"l": "dir/sub"})
     assert found.mounted("l").files == ("dir/sub/four.md", "dir/sub/three", "l")
-    assert found.mounted("*.txt") == Selection((), ("*.txt",))
+    assert found.mounted("*.txt") == Selection(("l",), ("*.txt",))
     assert found.mounted("/dir/../a.txt").files == ("a.txt",)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 1  # raise it when a Reading changes, or the way one is made
+FORMAT = 2  # raise it when a Reading changes, or the way one is made
 MAX_ENTRIES = 5000
 
 

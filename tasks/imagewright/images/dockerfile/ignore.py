@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from imagewright.errors import DockerfileError
+from imagewright.images.dockerfile.globs import glob_regex
 from imagewright.images.dockerfile.lines import SPACES
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 State = int  # a bit for each pattern that matched a folder on the way; -1 where nothing was asked yet
 START: State = -1
 
-_ESCAPED = frozenset(".+()|{}$")
+_ESCAPED = frozenset(".+()$")  # of `.+()|{}$`: patternmatcher.go's table has no room for the rest
 
 
 def read_ignore_file(data: bytes) -> tuple[str, ...]:
@@ -138,11 +139,31 @@ def _regex(pattern: str) -> str | None:
             at += 1
         else:
             regex.append(char)
-    return "".join(regex)
+    return _for_python("".join(regex)) if any(char in pattern for char in "[|{\\") else "".join(regex)
+
+
+def _for_python(regex: str) -> str | None:
+    """What Go's regular expression `^regex$` matches, for `fullmatch`; None for what Go refuses, or Python lacks."""
+    ways = [""]
+    in_class = False
+    parts = re.findall(r"\\.|\[:\^?\w+:\]|.", regex, re.DOTALL)
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        if (in_class and len(part) > 2) or part == "\\Z" or (part[0] == "\\" and not part.isascii()):
+            return None
+        if part == "|" and not in_class:
+            ways.append("")
+        elif (in_class and part in "[&~|") or (part == "{" and following == ","):
+            ways[-1] += f"\\{part}"
+        else:
+            ways[-1] += "\\Z" if part == "\\z" else part
+        in_class = part == "[" or (in_class and part != "]")
+    if len(ways) == 1:
+        return ways[0]
+    anything = "(?s:.*)"  # of `^a|b|c$`, the ends alone are held
+    first, *middle, last = ways
+    return "|".join([f"{first}{anything}", *(f"{anything}{one}{anything}" for one in middle), f"{anything}{last}"])
 
 
 def _is_legal(pattern: str) -> bool:
     """Whether Go's filepath.Match takes the pattern; patternmatcher asks it for nothing else."""
-    from imagewright.images.dockerfile.match import glob_regex
-
     return glob_regex(pattern) is not None

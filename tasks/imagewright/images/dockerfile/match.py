@@ -7,25 +7,58 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imagewright.images.dockerfile.ignore import START, Patterns
-from imagewright.tools.git import SUBMODULE
+from imagewright.images.dockerfile.globs import glob_regex, has_wildcards
+from imagewright.images.dockerfile.ignore import START, Patterns, clean
+from imagewright.images.dockerfile.lines import SPACES
+from imagewright.tools.git import LINK, SUBMODULE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from imagewright.images.dockerfile.ignore import State
     from imagewright.images.tree import Tree
 
 
+# A client lets through what these sources match as patterns of an ignore file, and not as globs or as names.
+_MEANS_THE_SAME = re.compile(r"\[\^?[\w.]+\]", re.ASCII)
+_MEANS_ANOTHER = re.compile(r"[\[\]\\^!]")
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The files of a context that some sources use, sorted; and the sources that BuildKit would not find."""
+    """The paths of a context that some sources use, sorted; and the sources that BuildKit would not find.
+
+    A folder stands among them, with a slash at its end, where it is used and nothing in it is: BuildKit sends and
+    copies it empty, so that its coming and going counts.
+    """
 
     files: tuple[str, ...]
     missing: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Choice:
+    """What `--parents` lets in and `--exclude` keeps out, both relative to `folder`, and what was found."""
+
+    folder: str
+    include: Patterns | None = None
+    exclude: Patterns | None = None
+    found: list[str] = field(default_factory=list)
+
+    def ask(self, path: str, above: tuple[State, State]) -> tuple[bool, bool, tuple[State, State]]:
+        """Whether a path is let in, whether it is kept out, and the state for what is below it."""
+        relative = path[len(self.folder) + 1 :] if self.folder else path
+        included, let_in = self.include.ask(relative, above[0]) if self.include is not None else (True, START)
+        excluded, kept_out = self.exclude.ask(relative, above[1]) if self.exclude else (False, START)
+        return included, excluded, (let_in, kept_out)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether all below a folder that is kept out is kept out too."""
+        return not (self.exclude and self.exclude.has_exceptions)
 
 
 class Context:
@@ -39,7 +72,7 @@ class Context:
 
     def everything(self) -> Selection:
         """All that is sent without a choice."""
-        return Selection(tuple(sorted(self._below("", None))))
+        return Selection(tuple(sorted(self._folder("", None))))
 
     def copied(self, sources: Sequence[str], *, excludes: Sequence[str], parents: bool, where: str) -> Selection:
         """What COPY and ADD use; DockerfileError, at `where`, for a pattern that cannot be read."""
@@ -51,12 +84,15 @@ class Context:
             found |= files
             if not (files or exclude or has_wildcards(source)) and _clamped(source):
                 missing.append(source)
+        if any(_MEANS_ANOTHER.search(_MEANS_THE_SAME.sub("", source)) for source in sources):
+            found |= self._links()
         return Selection(tuple(sorted(found)), tuple(missing))
 
     def mounted(self, source: str) -> Selection:
         """What a bind mount uses: no wildcards, no excludes."""
-        files = tuple(sorted(set(self._literal(_clamped(source), None))))
-        return Selection(files, () if files else (source,))
+        files = set(self._literal(_clamped(source), None))
+        odd = has_wildcards(source) or _MEANS_ANOTHER.search(source)
+        return Selection(tuple(sorted(files | self._links() if odd else files)), () if files else (source,))
 
     def included(self, patterns: Sequence[str], *, where: str) -> Selection:
         """Paths and globs, `**` crossing slashes; a folder is all that is in it."""
@@ -72,32 +108,60 @@ class Context:
     def _source(self, source: str, exclude: Patterns | None) -> Iterator[str]:
         path = _clamped(source)
         if not has_wildcards(path):
-            yield from self._literal(path, exclude)
+            found = list(self._literal(path, exclude))
+            yield from found
+            if not path and exclude:
+                yield from self._behind_top(found)
             return
         matches, links = self._matches(path)
-        yield from self._sent(links)
+        yield from links
         for match in matches:
             yield from self._literal(match, exclude)
 
-    def _matches(self, path: str) -> tuple[list[str], tuple[str, ...]]:
-        """What a glob matches, and the links before its first wildcard."""
+    def _matches(self, path: str) -> tuple[list[str], set[str]]:
+        """What a glob matches, and the links before its first wildcard.
+
+        A client follows no link behind a folder's wildcard: other links decide whether what it leads to is sent.
+        """
         parts = path.split("/")
         first = next(at for at, part in enumerate(parts) if has_wildcards(part))
-        base, links = self.tree.follow("/".join(parts[:first]))
-        if base is None:
-            return [], links
-        return ([base] if self._is_submodule(base) else list(self._glob(base, parts[first:]))), links
+        bases, links = self.tree.ways("/".join(parts[:first]))
+        matches: list[str] = []
+        for base in bases:
+            matches.extend([base] if self._is_submodule(base) else self._glob(base, parts[first:]))
+        sent = set(self._sent(links))
+        if first + 1 < len(parts) and any(self._is(LINK, match) for match in matches):
+            sent |= self._links()
+        return matches, sent
 
     def _literal(self, path: str, exclude: Patterns | None) -> Iterator[str]:
-        """A path that is named: links are followed, and count with what they lead to."""
-        end, links = self.tree.follow(path)
+        """A path that is named: links are followed, and count with what they lead to.
+
+        What a link that is copied leads to counts whole: `--exclude` is for what is below a folder.
+        """
+        ends, links = self.tree.ways(path)
         yield from self._sent(links)
-        if end is None:
-            return
-        if self.tree.get(end):
-            yield from self._sent((end,))
-        else:
-            yield from self._below(end, exclude)
+        if exclude and self._is_link(path):
+            exclude = None
+        for end in ends:
+            if self.tree.get(end):
+                yield from self._sent((end,))
+            else:
+                yield from self._folder(end, exclude)
+
+    def _is_link(self, path: str) -> bool:
+        """Whether a path ends in a link; those in the middle of it are followed."""
+        folder, _, name = path.rpartition("/")
+        return any(self._is(LINK, f"{end}/{name}" if end else name) for end in self.tree.ways(folder)[0])
+
+    def _behind_top(self, found: Iterable[str]) -> Iterator[str]:
+        """What the links at the context's root lead to, when the root is copied by a choice.
+
+        contenthash `includedPaths` follows a link that it meets in no folder, and the root is none to it.
+        """
+        for path in found:
+            if "/" not in path and self._is(LINK, path):
+                yield from self._literal(path, None)
 
     def _glob(self, base: str, parts: Sequence[str]) -> Iterator[str]:
         """filepath.Match below a folder; links on the way are not entered."""
@@ -136,23 +200,30 @@ class Context:
         before, pivot, after = source.partition("/./")
         pattern = _clamped(after if pivot else before)
         start = _clamped(before) if pivot else ""
-        starts, links = self._matches(start) if has_wildcards(start) else ([start], ())
-        yield from self._sent(links)
+        if not start:
+            found = list(self._matching("", pattern, exclude, where))
+            yield from found
+            yield from self._behind_top(found)
+            return
+        starts, links = self._matches(start) if has_wildcards(start) else ([start], set())
+        yield from links
         for start in starts:
-            folder, links = self.tree.follow(start)
-            yield from self._sent(links)
-            if folder is None:
-                continue
-            if self.tree.get(folder):
-                yield from self._sent((folder,))
-            else:
-                yield from self._matching(folder, pattern, exclude, where)
+            folders, on_the_way = self.tree.ways(start)
+            yield from self._sent(on_the_way)
+            whole = self._is_link(start)  # a pattern that lets the link itself in lets in all behind it
+            for folder in folders:
+                if self.tree.get(folder):
+                    yield from self._sent((folder,))
+                else:
+                    yield from self._matching(folder, pattern, None if whole else exclude, where)
 
     def _matching(self, folder: str, pattern: str, exclude: Patterns | None, where: str) -> Iterator[str]:
         """What lies below `folder` and matches, both by patternmatcher's rules; nothing in it follows links."""
+        pattern = pattern.strip(SPACES)
         if not pattern:
-            yield from self._below(folder, exclude)
+            yield from self._folder(folder, exclude)
             return
+        pattern = clean(pattern)
         special = re.search(r"[*?\[\]\\!]", pattern)
         literal = pattern[: special.start()].rpartition("/")[0] if special else pattern
         start = f"{folder}/{literal}".strip("/") if literal else folder
@@ -160,43 +231,77 @@ class Context:
         if submodule is not None:
             yield from self._sent((submodule,))
             return
-        include = Patterns([pattern], where=where)
-        candidates = (start,) if self.tree.get(start) else self.tree.below(start)
-        for path in candidates:
-            relative = _relative(path, folder)
-            if not (self._is_submodule(path) or include.matches(relative)) or (exclude and exclude.matches(relative)):
-                continue
-            yield from self._sent((path,))
+        choice = _Choice(folder, Patterns([pattern], where=where), exclude)
+        yield from self._chosen(choice, start)
+
+    def _folder(self, folder: str, exclude: Patterns | None) -> Iterable[str]:
+        """All that is sent of a folder, links as links, without what `--exclude` takes out."""
+        if not self._ignore and not exclude:
+            return self.tree.below(folder)
+        return self._chosen(_Choice(folder, None, exclude), folder)
+
+    def _chosen(self, choice: _Choice, start: str) -> list[str]:
+        """What is chosen at and below `start`, which is the choice's folder or lies in it."""
+        above = (START, START)
+        for at, char in enumerate(start):
+            if char == "/" and at > len(choice.folder):
+                above = choice.ask(start[:at], above)[2]
+        included, excluded, state = choice.ask(start, above)
+        if start == choice.folder:
+            state = above
+        entry = self.tree.get(start)
+        if entry:
+            if (included or entry.mode == SUBMODULE) and not excluded:
+                choice.found.extend(self._sent((start,)))
+        elif self.tree.is_folder(start):
+            sent, used = self._visit(start, choice, state)
+            if sent and not used and included and not excluded and start:
+                choice.found.append(f"{start}/")
+        return choice.found
+
+    def _visit(self, folder: str, choice: _Choice, above: tuple[State, State]) -> tuple[bool, bool]:
+        """Find what is chosen below a folder; whether the folder is sent, and whether anything in it is chosen."""
+        ignored, ignore_state = self._state(folder)
+        if ignored and not self._ignore.has_exceptions:
+            return False, False
+        sent, used = not ignored, False
+        start = f"{folder}/" if folder else ""
+        for name, entry in self.tree.children(folder).items():
+            path = start + name
+            included, excluded, state = choice.ask(path, above)
+            if entry is None:
+                if excluded and choice.is_final and not self._state(path)[0]:
+                    sent = True
+                    continue
+                below_sent, below_used = self._visit(path, choice, state)
+                if below_sent and not below_used and included and not excluded:
+                    choice.found.append(f"{path}/")
+                    below_used = True
+                sent |= below_sent
+                used |= below_used
+            elif not self._ignore.ask(path, ignore_state)[0]:
+                sent = True
+                if (included or entry.mode == SUBMODULE) and not excluded:
+                    choice.found.append(path)
+                    used = True
+        return sent, used
+
+    def _links(self) -> set[str]:
+        """Every link, ignored or not: it can decide what else a client lets through (fsutil FollowLinks)."""
+        return {path for path in self.tree.below("") if self._is(LINK, path)}
 
     def _is_submodule(self, path: str) -> bool:
+        return self._is(SUBMODULE, path)
+
+    def _is(self, mode: str, path: str) -> bool:
         entry = self.tree.get(path)
-        return entry is not None and entry.mode == SUBMODULE
+        return entry is not None and entry.mode == mode
 
     def _submodule_above(self, path: str) -> str | None:
         above = (path[:at] for at, char in enumerate(path) if char == "/")
         return next((folder for folder in above if self._is_submodule(folder)), None)
 
-    def _below(self, folder: str, exclude: Patterns | None) -> Iterator[str]:
-        """All that is sent of a folder, links as links, without what `--exclude` takes out."""
-        if not self._ignore and not exclude:
-            yield from self.tree.below(folder)
-            return
-        waiting: list[tuple[str, State]] = [(folder, START)]
-        while waiting:
-            here, above = waiting.pop()
-            ignored, state = self._state(here)
-            if ignored and not self._ignore.has_exceptions:
-                continue
-            for name, entry in self.tree.children(here).items():
-                path = f"{here}/{name}" if here else name
-                excluded, excluded_state = exclude.ask(_relative(path, folder), above) if exclude else (False, START)
-                if entry is None:
-                    if not excluded or (exclude and exclude.has_exceptions):
-                        waiting.append((path, excluded_state))
-                elif not excluded and not self._ignore.ask(path, state)[0]:
-                    yield path
-
-    def _sent(self, paths: Sequence[str]) -> Iterator[str]:
+    def _sent(self, paths: Iterable[str]) -> Iterator[str]:
         for path in paths:
             folder = path.rpartition("/")[0]
             if not self._ignore.ask(path, self._state(folder)[1])[0]:
@@ -207,68 +312,6 @@ class Context:
         if known is None:
             known = self._states[folder] = self._ignore.ask(folder, self._state(folder.rpartition("/")[0])[1])
         return known
-
-
-def has_wildcards(path: str) -> bool:
-    """Whether BuildKit takes a source for a glob (`containsWildcards`)."""
-    if "\\" not in path:
-        return "*" in path or "?" in path or "[" in path
-    at = 0
-    while at < len(path):
-        if path[at] in "*?[":
-            return True
-        at += 2 if path[at] == "\\" else 1
-    return False
-
-
-def glob_regex(pattern: str) -> re.Pattern[str] | None:
-    """Go's filepath.Match as a regular expression; None where Go calls the pattern malformed."""
-    regex: list[str] = []
-    at, end = 0, len(pattern)
-    while at < end:
-        char = pattern[at]
-        at += 1
-        if char == "*":
-            regex.append("[^/]*")
-        elif char == "?":
-            regex.append("[^/]")
-        elif char == "\\":
-            if at == end:
-                return None
-            regex.append(re.escape(pattern[at]))
-            at += 1
-        elif char == "[":
-            negated = pattern.startswith("^", at)
-            at += negated
-            ranges: list[str] = []
-            while not (ranges and pattern.startswith("]", at)):
-                low, at = _class_char(pattern, at)
-                high = low
-                if low and pattern.startswith("-", at):
-                    high, at = _class_char(pattern, at + 1)
-                if not low or not high:
-                    return None
-                if low <= high:
-                    ranges.append(f"{re.escape(low)}-{re.escape(high)}")
-                else:
-                    ranges.append("")
-            at += 1
-            body = "".join(ranges)
-            regex.append((f"[^{body}]" if negated else f"[{body}]") if body else ("(?s:.)" if negated else "(?!)"))
-        else:
-            regex.append(re.escape(char))
-    return re.compile("".join(regex))
-
-
-def _class_char(pattern: str, at: int) -> tuple[str, int]:
-    """One character of a class (`getEsc`); "" where it cannot be one."""
-    if at >= len(pattern) or pattern[at] in "-]":
-        return "", at
-    if pattern[at] == "\\":
-        at += 1
-    if at + 1 >= len(pattern):  # the class must still be closed
-        return "", at
-    return pattern[at], at + 1
 
 
 def _clamped(source: str) -> str:

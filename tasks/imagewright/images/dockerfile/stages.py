@@ -64,6 +64,7 @@ class Node:
     state: Variables = field(default_factory=Variables)  # ENV and ARG
     image: Variables = field(default_factory=Variables)  # ENV alone: what children see
     done: bool = False  # its commands have run: others may read from it
+    is_image: bool = False  # no named context stands for it, whatever it is called
 
 
 class Graph:
@@ -109,6 +110,9 @@ class Graph:
         """What the target is built from, itself included, ONBUILD triggers of bases added, in building order."""
         while True:
             reached = _closure(target)
+            for node in self.nodes[self._stage_count :]:
+                if node not in reached:  # resolveBaseImage is done with it here, and asks for no context then
+                    node.is_image, node.context = True, None
             grown = False
             for node in [node for node in self.nodes if node in reached and not node.triggers_added]:
                 node.triggers_added = True
@@ -200,7 +204,7 @@ class Graph:
             Reference.parse(node.reference)
         except InvalidReferenceError as error:
             refuse(f"no stage, and no image: {error}", self.path, node.line, self._near(node.reference))
-        if not node.context:
+        if not node.context and not node.is_image:
             node.context = self.find_context(node.reference, node.platform)
 
     def _add_triggers(self, node: Node) -> bool:

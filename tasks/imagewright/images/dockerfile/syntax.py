@@ -7,15 +7,14 @@ import re
 from dataclasses import dataclass
 
 from imagewright.errors import DockerfileError
+from imagewright.images.dockerfile.frontend import is_foreign as is_foreign
 from imagewright.images.dockerfile.instructions import Arg, Stage, stages
 from imagewright.images.dockerfile.lines import decode
-from imagewright.references import DOCKER_HUB, InvalidReferenceError, Reference
 
 _TARGET = re.compile(r"TARGET(?:PLATFORM|OS|ARCH|VARIANT)")
 _BUILD = re.compile(r"BUILD(?:PLATFORM|OS|ARCH|VARIANT)")
 _PLATFORM_FLAG = re.compile(r"--platform=\S*")
 _DIRECTIVE = re.compile(r"\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
-_OFFICIAL = frozenset({"docker/dockerfile", "docker/dockerfile-upstream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,7 @@ class Dockerfile:
     syntax_line: int = 0
     by_target: bool = False  # whether TARGETARCH and the like are named anywhere
     by_build: bool = False  # the same of BUILDARCH and the like, outside of `FROM --platform=`
+    from_build: bool = False  # the same inside of it
 
 
 def read(data: bytes, *, path: str, syntax: str | None = None) -> Dockerfile:
@@ -57,6 +57,7 @@ def read(data: bytes, *, path: str, syntax: str | None = None) -> Dockerfile:
         syntax_line=line,
         by_target=names_target(text),
         by_build=names_build(text),
+        from_build="BUILD" in text and any(_BUILD.search(flag) for flag in _PLATFORM_FLAG.findall(text)),
     )
 
 
@@ -68,17 +69,6 @@ def names_target(text: str) -> bool:
 def names_build(text: str) -> bool:
     """Whether the text may read a variable of the build platform for more than `FROM --platform=`."""
     return "BUILD" in text and bool(_BUILD.search(_PLATFORM_FLAG.sub("", text)))
-
-
-def is_foreign(syntax: str | None) -> bool:
-    """Whether the front end is another one than docker/dockerfile: it may read anything."""
-    if syntax is None:
-        return False
-    try:
-        reference = Reference.parse(syntax)
-    except InvalidReferenceError:
-        return True
-    return reference.domain != DOCKER_HUB or reference.path not in _OFFICIAL
 
 
 def detect_syntax(text: str) -> tuple[str | None, int]:

@@ -1,0 +1,81 @@
+"""Settings kept between runs as plain values: a command that changes nothing need not load the models again.
+
+One JSON file, by the configuration's content and environment. It is only ever a shortcut: broken, or not writable, it
+is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from imagewright.config.load import content, load_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imagewright.config.models import Settings
+
+_KEPT = 50
+
+
+def remembered(root: Path, environ: Mapping[str, str], memory: Path) -> Settings:
+    """What `load` gives, to be read and not to be copied: on a second call it is no model. ConfigError as `load`."""
+    data = content(root)
+    key = _key(data, environ)
+    known = _load(memory)
+    with suppress(KeyError, TypeError, ValueError):
+        return cast("Settings", _plain(known[key]))
+    settings = load_bytes(data, environ)
+    kept = {**dict(list(known.items())[-_KEPT:]), key: _tagged(settings)}
+    with suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = memory.with_name(f"{memory.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps(kept), encoding="utf-8")
+        unfinished.replace(memory)
+    return settings
+
+
+def _key(data: bytes | None, environ: Mapping[str, str]) -> str:
+    # the models' own text stands for their version: a default that changes makes other settings of the same file
+    models = Path(__file__).with_name("models.py").read_bytes()
+    given = sorted((name, value) for name, value in environ.items() if name.startswith("IMAGEWRIGHT_"))
+    hashed = hashlib.sha256(models + json.dumps(given).encode() + b"\0")
+    hashed.update(b"no file" if data is None else b"file\0" + data)
+    return hashed.hexdigest()
+
+
+def _tagged(value: Any) -> Any:
+    """Sections, mappings and lists told apart, as JSON does not."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return ["section", {name: _tagged(getattr(value, name)) for name in type(value).model_fields}]
+    if isinstance(value, dict):
+        return ["mapping", {name: _tagged(item) for name, item in value.items()}]
+    if isinstance(value, tuple):
+        return ["list", [_tagged(item) for item in value]]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    kind, inner = value
+    if kind == "list":
+        return tuple(_plain(item) for item in inner)
+    items = {name: _plain(item) for name, item in inner.items()}
+    return SimpleNamespace(**items) if kind == "section" else items
+
+
+def _load(memory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
