@@ -12,7 +12,10 @@ from tests.changes.states import LAYERED, snapshot
 
 
 def compare(
-    before: Mapping[str, str], after: Mapping[str, str], forced: Mapping[str, str] | None = None, modes: Mapping[str, str] | None = None
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    forced: Mapping[str, str] | None = None,
+    modes: Mapping[str, str] | None = None,
 ) -> Mapping[str, Decision]:
     state = Against(snapshot=snapshot(before), why="")
     return decide(snapshot(after, modes), lambda _: (state,), forced=forced)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,9 @@ def test_the_plan_as_json(images: Path, invoked: Invoke) -> None:
     assert document["base"]["commit"] is None
     assert document["head"] == {"commit": head, "dirty": False}
     assert [one["name"] for one in document["images"]] == ["base", "tooling", "app"]
+    inputs = document["images"][2].pop("inputs")
+    assert inputs == {"files": 1, "fingerprint": inputs["fingerprint"]}
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", inputs["fingerprint"])
     assert document["images"][2] == {
         "name": "app",
         "repository": "ghcr.io/me/app",
@@ -82,7 +86,6 @@ def test_the_plan_as_json(images: Path, invoked: Invoke) -> None:
         "parents": [{"name": "tooling", "from": "build", "digest": None}],
         "platforms": ["linux/amd64", "linux/arm64"],
         "tags": ["ghcr.io/me/app:dev", f"ghcr.io/me/app:sha-{head[:7]}"],
-        "inputs": None,
     }
     (images / "new").write_text("")
     assert json.loads(invoked("plan", "app", "--json").stdout)["head"] == {"commit": head, "dirty": True}
@@ -130,7 +133,7 @@ def test_the_bake_file(images: Path, invoked: Invoke) -> None:
     assert app["args"] == {"MODE": "a $${b}", "TOKEN": "${TOKEN}"}
     assert document["variable"] == {"TOKEN": {}}
     assert (app["context"], app["dockerfile"]) == (".", "Dockerfiles/Dockerfile.app")
-    assert app["labels"]["org.opencontainers.image.source"] == "https://example.org/me/images.git"
+    assert app["labels"]["org.opencontainers.image.source"] == "https://example.org/me/images"
     assert "args" not in document["target"]["base"]
     assert set(document["target"]["tooling"]["args"]) == {"SOURCE_DATE_EPOCH"}
 

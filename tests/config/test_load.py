@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagewright.config.environment import variables
-from imagewright.config.load import load, override
+from imagewright.config.load import load
 from imagewright.config.models import Settings
-from imagewright.errors import ConfigError, UsageError
+from imagewright.errors import ConfigError
 
 
 @pytest.fixture
@@ -96,22 +96,6 @@ def test_an_empty_variable_is_not_set(root: Path) -> None:
 def test_reserved_variables_and_those_of_others_are_left_alone(root: Path) -> None:
     settings = load_text(root, "", IMAGEWRIGHT_CACHE_DIR="/x", INVOKE_RUN_ECHO="1")
     assert settings == Settings()
-
-
-def test_the_command_line_wins_over_everything(root: Path) -> None:
-    settings = load_text(root, "builder: {name: a, jobs: 1, retries: 9}", IMAGEWRIGHT_BUILDER_NAME="b")
-    changed = override(settings, builder_name="c", builder_jobs=3, registry=None, platforms="linux/arm64,linux/amd64")
-    assert (changed.builder.name, changed.builder.jobs, changed.builder.retries) == ("c", 3, 9)
-    assert changed.platforms == ("linux/arm64", "linux/amd64")
-    assert changed.registry == settings.registry
-    assert settings.builder.name == "b"
-
-
-def test_the_command_line_is_checked(root: Path) -> None:
-    with pytest.raises(UsageError, match=r"`platforms\[0\]`: `linux` is no platform"):
-        override(Settings(), platforms="linux")
-    with pytest.raises(UsageError, match=r"`builder\.jobs` must be at least 1, not `0`"):
-        override(Settings(), builder_jobs=0)
 
 
 # What is wrong

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagewright.errors import ConfigError
-from imagewright.images.discover import DEFAULT_PATTERN, discover
+from imagewright.images.discover import DEFAULT_PATTERN, discover, discover_in, may_find
+from imagewright.images.model import Found
+from imagewright.images.tree import tree_of_folder
 
 DEFAULT = (DEFAULT_PATTERN,)
 
@@ -220,3 +223,37 @@ def test_no_pattern_raises_anything_but_a_config_error(patterns: list[str]) -> N
             return
         assert [one.name for one in result] == sorted({one.name for one in result})
         assert all((root / one.dockerfile).is_file() and (root / one.context).is_dir() for one in result)
+
+
+@given(
+    st.sets(
+        st.sampled_from(["Dockerfiles/Dockerfile.a", "images/b/Dockerfile", "x/y/c.Dockerfile", ".hidden/d.Dockerfile"])
+    ),
+    st.sets(st.sampled_from(["Dockerfiles/Dockerfile.l", "images/linked", "x/z", "x/circle"])),
+    st.sampled_from(["images/b", "../images/b", "../x/y", "b/Dockerfile", "nowhere", "circle", "/images/b"]),
+)
+def test_a_snapshot_is_searched_by_the_same_rules(
+    tmp_path_factory: pytest.TempPathFactory, files: set[str], links: set[str], target: str
+) -> None:
+    root = write(tmp_path_factory.mktemp("root"), "images/README", *files)
+    for link in links:
+        (root / link).parent.mkdir(parents=True, exist_ok=True)
+        (root / link).symlink_to(target)
+    patterns = ["Dockerfiles/Dockerfile.<name>", "images/<name>/Dockerfile", "**/<name>.Dockerfile"]
+
+    def search(call: Callable[[], tuple[Found, ...]]) -> tuple[Found, ...] | str:
+        try:
+            return call()
+        except ConfigError as error:
+            return "\n".join(line for line in str(error).splitlines() if "cannot be read" in line)
+
+    expected = search(
+        lambda: discover(write(root, "Dockerfiles/Dockerfile.x", "images/x/Dockerfile", "x.Dockerfile"), patterns)
+    )
+    found = search(lambda: discover_in(tree_of_folder(root), patterns))
+    if target != "/images/b":  # on this machine that is another place
+        assert isinstance(found, str) == isinstance(expected, str)
+        assert isinstance(found, str) or found == expected
+    for path in files | links:
+        may = may_find(patterns, path) or may_find(patterns, path, on_the_way=True)
+        assert may or isinstance(found, str) or path not in {one.dockerfile for one in found}

@@ -18,7 +18,6 @@ from imagewright.images.tree import (
     tree_at,
     tree_of_folder,
     tree_of_worktree,
-    trees_of_change,
 )
 from imagewright.tools.git import find
 
@@ -167,44 +166,3 @@ def test_a_sparse_checkout_reads_from_the_store(folder: Path) -> None:
     work, changed = tree_of_worktree(repository)
     assert work.read("file") == b"1"
     assert changed == frozenset()
-
-
-def test_the_trees_of_a_change_hold_what_changed_and_what_steers(folder: Path) -> None:
-    (folder / "sub" / ".dockerignore").write_text("x")
-    (folder / "gone").write_text("g")
-    commit_all(folder)
-    repository = find(folder)
-    assert repository is not None
-    first = repository.head()
-    assert first is not None
-    (folder / "file").write_text("new")
-    (folder / "gone").unlink()
-    commit_all(folder)
-    (folder / "run").write_text("dirty")
-    (folder / "folder-link").unlink()
-    (folder / "untracked").write_text("u")
-    steering = {"folder-link", "sub/link", "sub/.dockerignore"}
-
-    old, new, changes = trees_of_change(repository, first.oid, "HEAD")
-    assert {change.path for change in changes} == {"file", "gone"}
-    assert set(old.below("")) == steering | {"file", "gone"}
-    assert set(new.below("")) == steering | {"file"}
-    assert (old.read("folder-link/link"), new.read("folder-link/link")) == (b"1", b"new")
-
-    old, new, changes = trees_of_change(repository, first.oid)
-    assert {change.path for change in changes} == {"file", "gone", "run", "folder-link", "untracked"}
-    assert set(old.below("")) == steering | {"file", "gone", "run"}
-    assert set(new.below("")) == steering - {"folder-link"} | {"file", "run", "untracked"}
-    assert (old.read("run"), new.read("run")) == (b"2", b"dirty")
-
-
-def test_a_change_that_the_work_tree_takes_back_is_none(folder: Path) -> None:
-    commit_all(folder)
-    repository = find(folder)
-    assert repository is not None
-    first = repository.head()
-    assert first is not None
-    (folder / "file").write_text("new")
-    commit_all(folder)
-    (folder / "file").write_text("1")
-    assert trees_of_change(repository, first.oid)[2] == ()

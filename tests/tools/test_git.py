@@ -75,7 +75,6 @@ def test_before_the_first_commit(repo: Path) -> None:
     found = opened(repo)
     assert found.head() is None
     assert found.branch() == "main"
-    assert found.is_dirty()
     assert found.entries_of_worktree().entries == {"a": Entry(FILE, blob_id(b"1"))}
 
 

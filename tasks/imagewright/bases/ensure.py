@@ -158,7 +158,7 @@ def hint(reference: str) -> str:
     image = Reference.parse(reference)
     name = f"{image.familiar_repository}:{image.tag or 'latest'}"
     if image.path != "library/debian" or image.digest:
-        return f"Docker Hub cannot be reached; what is pushed to the local registry as {DOCKER_HUB}/{image.path} is used"
+        return f"Docker Hub cannot be reached; the local registry is asked for {DOCKER_HUB}/{image.path}: push it there"
     version = (image.tag or "").removesuffix("-slim")
     suite = version if version in {"bookworm", "trixie", "forky", "sid"} else "trixie"
     return (

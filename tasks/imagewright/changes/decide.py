@@ -21,7 +21,7 @@ _VALUES = ("target", "platforms", "title", "version", "secret_build_args")
 class Against:
     """A state that an image is compared with. `snapshot` is None where nothing is known, and `why` says why.
 
-    `differs` is a reason that holds whatever the comparison says, where the image is known to have changed already.
+    `differs` is a reason that holds where the comparison finds none: the image is known to have changed already.
     """
 
     snapshot: Snapshot | None
@@ -83,7 +83,7 @@ def _differences(head: Snapshot, against: Against, name: str) -> tuple[Reason, .
     if isinstance(after, Unknown):
         return (Reason(kind="unknown", detail=after.detail, path=after.path),)
     if base is None:
-        return (Reason(kind="unknown", detail=against.why),)
+        return (Reason(kind="unknown", detail=against.why),) if against.why else ()
     if name not in base.images:
         detail = f"the image is new: {head.images[name].dockerfile}"
         return (Reason(kind="added", detail=detail, path=head.images[name].dockerfile),)

@@ -239,6 +239,8 @@ class _Comparing:
             return (Against(snapshot=None, why="", differs=Reason(kind="missing", detail="it is not in the registry")),)
         if isinstance(answer, ImagewrightError):
             return (Against(snapshot=None, why=f"the registry does not say what it has: {answer}"),)
+        if strict and isinstance(answer, Published) and answer.revision is None:
+            return (Against(snapshot=None, why="the published image does not say what it was made from"),)
         states = self._states(comparison, name)
         if isinstance(answer, Published) and (strict or answer.fingerprint is not None):
             same = Against(snapshot=self.snapshot, why="", differs=_DIFFERS)  # by git alone, it is unchanged

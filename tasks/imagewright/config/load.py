@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imagewright.errors import ConfigError, UsageError
+from imagewright.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,39 +59,6 @@ def load_bytes(data: bytes | None, environ: Mapping[str, str]) -> Settings:
     if problems or not isinstance(result, Settings) or in_file:
         raise combined([*sorted(in_file, key=_place), *problems])
     return result
-
-
-def override(settings: Settings, **values: object) -> Settings:
-    """The settings with what the command line gives; None is not given.
-
-    A key is the environment variable's name in small letters without the prefix: `builder_jobs=4`. A list may be
-    a text with commas. UsageError lists what is wrong.
-    """
-    from imagewright.config.environment import PREFIX, split, variables
-    from imagewright.config.keys import label
-    from imagewright.config.validate import validate
-
-    known = variables()
-    for name, value in values.items():
-        if value is None:
-            continue
-        key = known[f"{PREFIX}{name.upper()}"]
-        nested: Any = split(value) if key.is_list and isinstance(value, str) else value
-        for part in reversed(key.path):
-            nested = {part: nested}
-        checked = validate(nested, lambda path: label(path[:-1]) if isinstance(path[-1], int) else label(path))
-        if isinstance(checked, list):
-            raise UsageError("\n".join(problem.message for problem in checked))
-        settings = _copied(settings, checked, key.path)
-    return settings
-
-
-def _copied(to: Any, source: Any, path: tuple[str, ...]) -> Any:
-    field = path[0]
-    value = getattr(source, field)
-    if len(path) > 1:
-        value = _copied(getattr(to, field), value, path[1:])
-    return to.model_copy(update={field: value})
 
 
 def _parse(data: bytes) -> Document:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from imagewright.config.models import Settings
 
 _KEPT = 50
+_CREDENTIALS = "IMAGEWRIGHT_LOGIN_"  # no settings, and a file is no place for a password's digest
 
 
 def remembered(root: Path, environ: Mapping[str, str], memory: Path) -> Settings:
@@ -44,7 +45,11 @@ def remembered(root: Path, environ: Mapping[str, str], memory: Path) -> Settings
 def _key(data: bytes | None, environ: Mapping[str, str]) -> str:
     # the models' own text stands for their version: a default that changes makes other settings of the same file
     models = Path(__file__).with_name("models.py").read_bytes()
-    given = sorted((name, value) for name, value in environ.items() if name.startswith("IMAGEWRIGHT_"))
+    given = sorted(
+        (name, value)
+        for name, value in environ.items()
+        if name.startswith("IMAGEWRIGHT_") and not name.startswith(_CREDENTIALS)
+    )
     hashed = hashlib.sha256(models + json.dumps(given).encode() + b"\0")
     hashed.update(b"no file" if data is None else b"file\0" + data)
     return hashed.hexdigest()

@@ -28,7 +28,6 @@ __all__ = [
     "tree_of_folder",
     "tree_of_records",
     "tree_of_worktree",
-    "trees_of_change",
 ]
 
 _MAX_LINKS = 255  # BuildKit's limit, cache/contenthash
@@ -203,32 +202,6 @@ def tree_of_worktree(
     records = head.changed({change.path: change.after for change in changes})
     blobs = _Blobs(repository, records.links.values())
     return Tree(records, _reader_of_worktree(repository, blobs.read)), frozenset(change.path for change in changes)
-
-
-def trees_of_change(
-    repository: Repository, before: str, after: str | None = None
-) -> tuple[Tree, Tree, tuple[Change, ...]]:
-    """Two trees that hold only what changed, and what changed; `after` None is the work tree.
-
-    Beside that they hold what steers (links, submodules, ignore files). So `inputs` in them finds those inputs of an
-    image that changed, as it would in the whole trees, at the cost of the change and not of the repository.
-    A folder of which nothing else changed looks empty in them: it may be told without need, and is never left out.
-    ImagewrightError: the repository lacks a commit.
-    """
-    changed = {change.path: change for change in repository.changes(before, after or "HEAD")}
-    if after is None:
-        for change in repository.changes_of_worktree():
-            first = changed.get(change.path, change)
-            changed[change.path] = Change(change.path, first.before, change.after)
-    changes = tuple(change for _, change in sorted(changed.items()) if change.before != change.after)
-    # what did not change is the same on both sides
-    steering = repository.steering_at(after or "HEAD")
-    kept = {path: entry for path, entry in steering.items() if path not in changed}
-    old = kept | {change.path: change.before for change in changes if change.before}
-    new = kept | {change.path: change.after for change in changes if change.after}
-    blobs = _Blobs(repository, (old | new).values())
-    read = blobs.read if after else _reader_of_worktree(repository, blobs.read)
-    return Tree(old, blobs.read, blobs.load), Tree(new, read, blobs.load if after else None), changes
 
 
 def tree_of_folder(root: Path) -> Tree:

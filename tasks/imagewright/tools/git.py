@@ -112,10 +112,6 @@ class Repository:
         done = self.run("config", "--get", "remote.origin.url")
         return without_credentials(done.text) if done.code == 0 and done.text else None
 
-    def is_dirty(self) -> bool:
-        """Whether anything below `root` differs from HEAD: staged, not staged, or untracked and not ignored."""
-        return bool(self._must("status", "--porcelain", "-z", "--ignore-submodules=none", "--", "."))
-
     def entries_at(self, revision: str) -> dict[str, Entry]:
         """Every file, link and submodule of a commit below `root`; a commit that lacks `root` has none.
 
@@ -130,15 +126,6 @@ class Repository:
         if done.code and self.prefix and self.commit(revision):
             return b""
         return _checked(done)
-
-    def steering_at(self, revision: str) -> dict[str, Entry]:
-        """Only what decides which other files an image uses: links, submodules and `*.dockerignore` files.
-
-        It costs a third of `entries_at`. ImagewrightError: the repository has no such commit.
-        """
-        records = self.listing(revision).split(b"\0")
-        steering = [one for one in records if one[:2] in (b"12", b"16") or one.endswith(b".dockerignore")]
-        return _entries(b"\0".join([*steering, b""]))
 
     def entries_of_worktree(self) -> WorkTree:
         """The same of the work tree: staged, changed and untracked files as they would be if they were committed.
