@@ -212,7 +212,7 @@ def _tag(event: Event, history: History, head: str) -> Comparison:
 
 def _registry_state(event: Event, _history: History, _head: str) -> Comparison:
     source: Source = "schedule" if event.kind == "schedule" else "manual"
-    why = f"{event.name} is about no commit: the published images and their base images, as the registry has them now"
+    why = f"{event.name} is about no commit: each image is compared with what is published"
     return Comparison(commit=None, source=source, why=why, against="registry")
 
 
