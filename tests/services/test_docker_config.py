@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.services import credentials, docker_config
+from imagewright.services import credentials, docker_folders
 from imagewright.services.docker_config import docker_config as folder_for
 from imagewright.services.model import Secrets
 from imagewright.services.places import Places
@@ -19,7 +19,7 @@ SECRETS = Secrets("imagewright", "a-long-random-password")
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A user without buildx, on whose PATH there is one that is no plugin."""
-    monkeypatch.setattr(docker_config, "_SYSTEM_PLUGINS", (tmp_path / "none",))
+    monkeypatch.setattr(docker_folders, "_SYSTEM", (tmp_path / "none",))
     (tmp_path / "bin").mkdir()
     buildx = tmp_path / "bin/buildx"
     buildx.write_text(

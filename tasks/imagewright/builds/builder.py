@@ -87,7 +87,8 @@ def resolve(name: str, places: Places, *, environ: Mapping[str, str], say: Calla
     the local buildkitd, which is started where it does not run. EnvironmentMissingError where there is no such
     builder, its socket does not answer, or the local one cannot be started.
     """
-    from imagewright.services.docker_config import docker_config, plugin_folders
+    from imagewright.services.docker_config import docker_config
+    from imagewright.services.docker_folders import buildx_plugin
     from imagewright.services.manager import ensure
 
     docker = DockerDoor(environ=environ)
@@ -98,8 +99,7 @@ def resolve(name: str, places: Places, *, environ: Mapping[str, str], say: Calla
         return Local(endpoint=running.address, config=config, docker=DockerDoor(config, environ))
 
     def has_buildx() -> bool:
-        found = any(os.access(folder / "docker-buildx", os.X_OK) for folder in plugin_folders(environ))
-        return found or docker.buildx_version() is not None
+        return buildx_plugin(environ) is not None or docker.buildx_version() is not None
 
     return choose(name, docker=docker, local=local, has_buildx=has_buildx)
 

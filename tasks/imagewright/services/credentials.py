@@ -8,7 +8,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from imagewright.errors import EnvironmentMissingError
-from imagewright.services.docker_config import docker_folder
+from imagewright.services.docker_folders import docker_folder
 from imagewright.services.model import Secrets
 from imagewright.tools.process import run
 

@@ -7,28 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagewright.services.docker_folders import PLUGIN, PLUGINS, buildx_plugin, docker_folder
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from imagewright.services.places import Places
-
-_PLUGIN = "docker-buildx"
-_PLUGINS = "cli-plugins"
-# Where the docker client looks for plugins besides its own folder (docker/cli, cli-plugins/manager/manager_unix.go).
-_SYSTEM_PLUGINS = tuple(
-    Path(folder, "docker/cli-plugins")
-    for folder in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
-)
-
-
-def docker_folder(environ: Mapping[str, str]) -> Path:
-    """The docker client's configuration folder."""
-    return Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
-
-
-def plugin_folders(environ: Mapping[str, str]) -> Sequence[Path]:
-    """Where the docker client finds its plugins."""
-    return (docker_folder(environ) / _PLUGINS, *_SYSTEM_PLUGINS)
 
 
 def docker_config(places: Places, *, environ: Mapping[str, str], say: Callable[[str], None]) -> Path | None:
@@ -38,16 +22,16 @@ def docker_config(places: Places, *, environ: Mapping[str, str], say: Callable[[
     user's file; only the plugin and buildx's own state are in ours. buildx is found or built on the first call;
     EnvironmentMissingError where it cannot be.
     """
-    if any(os.access(folder / _PLUGIN, os.X_OK) for folder in plugin_folders(environ)):
+    if buildx_plugin(environ) is not None:
         return None
     theirs = docker_folder(environ).absolute()
     ours = places.state / f"docker-{sha256(os.fsencode(theirs)).hexdigest()[:12]}"
-    if not os.access(ours / _PLUGINS / _PLUGIN, os.X_OK):
+    if not os.access(ours / PLUGINS / PLUGIN, os.X_OK):
         from imagewright.services import programs
 
         program = programs.provide("buildx", tools=places.tools, environ=environ, say=say)
-        (ours / _PLUGINS).mkdir(parents=True, exist_ok=True, mode=0o700)
-        _link(ours / _PLUGINS / _PLUGIN, program.path)
+        (ours / PLUGINS).mkdir(parents=True, exist_ok=True, mode=0o700)
+        _link(ours / PLUGINS / PLUGIN, program.path)
     if not (theirs / "config.json").exists():
         # Docker writes it at the first login; it would replace a link to nothing by a file in our folder.
         from imagewright.services.credentials import write_private
@@ -55,7 +39,7 @@ def docker_config(places: Places, *, environ: Mapping[str, str], say: Callable[[
         theirs.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(theirs / "config.json", "{}\n")
     _mirror(theirs, ours)
-    _mirror(theirs / _PLUGINS, ours / _PLUGINS)
+    _mirror(theirs / PLUGINS, ours / PLUGINS)
     return ours
 
 
@@ -63,7 +47,7 @@ def _mirror(theirs: Path, ours: Path) -> None:
     """Link what `theirs` has and `ours` has not."""
     if theirs.is_dir():
         for entry in os.scandir(theirs):
-            if entry.name != _PLUGINS and not os.path.lexists(ours / entry.name):
+            if entry.name != PLUGINS and not os.path.lexists(ours / entry.name):
                 _link(ours / entry.name, Path(entry.path))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagewright.errors import EnvironmentMissingError
-from imagewright.services import docker_config, programs
+from imagewright.services import docker_folders, programs
 from imagewright.services.catalog import SERVICES
 from imagewright.tools.process import run
 
@@ -103,7 +103,7 @@ class ThisMachine:
 
     def _own_docker_config(self) -> Path | None:
         """The folder in which this package keeps buildx, where it was needed and made before."""
-        if any((folder / "docker-buildx").exists() for folder in docker_config.plugin_folders(self._environ)):
+        if docker_folders.buildx_plugin(self._environ) is not None:
             return None
         return next(self._places.state.glob("docker-*"), None)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from imagewright.errors import EnvironmentMissingError
 from imagewright.services import golang
-from imagewright.services.docker_config import plugin_folders
+from imagewright.services.docker_folders import buildx_plugin
 from imagewright.services.model import Provided
 from imagewright.tools import apt
 from imagewright.tools.process import run
@@ -95,10 +95,9 @@ def first_of(what: str, ways: Iterable[tuple[str, Callable[[], T]]]) -> T:
 
 def _on_path(program: Program, environ: Mapping[str, str]) -> Provided:
     folders = [*environ.get("PATH", os.defpath).split(os.pathsep), *_ADMIN_PATH]
-    path = shutil.which(program.name, path=os.pathsep.join(folders))
+    path: str | Path | None = shutil.which(program.name, path=os.pathsep.join(folders))
     if program.name == "buildx" and path is None:
-        plugins = (folder / "docker-buildx" for folder in plugin_folders(environ))
-        path = next((str(plugin) for plugin in plugins if os.access(plugin, os.X_OK)), None)
+        path = buildx_plugin(environ)
     if path is None:
         raise Unavailable("not there")
     return Provided(path=Path(path), how=f"on PATH ({path})", version=_version(program, Path(path)))
