@@ -126,6 +126,28 @@ def test_the_live_view_shows_what_runs_and_leaves_what_ended() -> None:
     assert "app: built in 1.2s" in stream.getvalue()
 
 
+def test_the_live_view_names_the_stage_of_a_step() -> None:
+    stream, clock = Terminal(), Clock()
+    with LiveView(stream, clock=clock) as view:
+        view.started("app")
+        view.progressed("app", Progress(steps={"a": Step(name="[build 2/4] RUN make", started=1)}), [])
+        clock.now = 5
+        view.tick()
+    assert "[build 2/4] RUN make" in stream.getvalue()
+
+
+def test_a_long_step_is_cut_in_a_plain_line() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with PlainView(stream, steps=False, clock=clock, wall=lambda: "t") as view:
+        view.started("app")
+        view.progressed("app", Progress(steps={"a": Step(name="[1/2] RUN " + "make " * 99, started=1)}), [])
+        clock.now = 31.0
+        view.tick()
+    line = stream.getvalue().splitlines()[1]
+    assert line.startswith("t app: still at it after 31s: [1/2] RUN make make")
+    assert len(line) < 140
+
+
 def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     stream, clock = Terminal(), Clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from imagewright.builds.progress import Event, Progress
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _LIVE_AFTER_SECONDS = 0.4  # a run with nothing to do is over before, and need not load rich (0.08 s)
 _REFRESH_SECONDS = 0.1
+_STEP_WIDTH = 100  # characters of a step in a plain line
 _SILENCE_SECONDS = 30.0  # after which a plain view says that a build still lives
 
 
@@ -131,7 +133,7 @@ class PlainView(QuietView):
         now = self._clock()
         for name, (since, progress) in self._running.items():
             if now - self._spoke[name] >= _SILENCE_SECONDS:
-                self._say(name, f"still at it after {now - since:.0f}s: {doing(progress)}")
+                self._say(name, f"still at it after {now - since:.0f}s: {shorten(doing(progress), _STEP_WIDTH)}")
 
     def finish(self, results: Sequence[ImageResult], seconds: float) -> None:
         self._print(summary(results, seconds))
@@ -188,6 +190,7 @@ class LiveView(QuietView):
 
     def _table(self, now: float) -> Any:
         from rich.table import Table
+        from rich.text import Text  # a plain string is markup to rich, which would take `[build 2/4]` out
 
         table = Table.grid(padding=(0, 2))
         for style, ratio in (("bold", None), ("cyan", None), ("dim", None), (None, 1)):
@@ -195,7 +198,8 @@ class LiveView(QuietView):
         for name, (since, progress) in self._running.items():
             counts = f"{progress.done}/{progress.total}" if progress.total else ""
             cached = f" ({progress.cached} cached)" if progress.cached else ""
-            table.add_row(name, f"{now - since:.0f}s", counts + cached, self._notes.get(name) or doing(progress))
+            now_doing = self._notes.get(name) or doing(progress)
+            table.add_row(name, f"{now - since:.0f}s", counts + cached, Text(now_doing))
         return table
 
 
