@@ -19,7 +19,7 @@ from imagewright.images.tree import (
     tree_of_folder,
     tree_of_worktree,
 )
-from imagewright.tools.git import find
+from imagewright.tools.git import blob_id, find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,3 +166,15 @@ def test_a_sparse_checkout_reads_from_the_store(folder: Path) -> None:
     work, changed = tree_of_worktree(repository)
     assert work.read("file") == b"1"
     assert changed == frozenset()
+
+
+def test_a_folder_without_git_opens_only_what_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "used").write_text("1")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/huge").write_text("never read")
+    tree = tree_of_folder(tmp_path)
+    (tmp_path / "data/huge").unlink()  # reading it would fail now
+    assert tree.get("used") == Entry(FILE, blob_id(b"1"))
+    assert set(tree.children("")) == {"used", "data"}
+    (tmp_path / "used").write_text("2")
+    assert tree.get("used") == Entry(FILE, blob_id(b"1")), "one snapshot has one content"

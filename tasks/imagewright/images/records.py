@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from imagewright.tools.git import LINK, SUBMODULE, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    Identify = Callable[[str, Entry], str]
 
 _FEW = 500  # changes that are put into a long list one by one
 
@@ -20,10 +21,16 @@ _FEW = 500  # changes that are put into a long list one by one
 class Records:
     """Paths with what stands there. It never changes."""
 
-    def __init__(self, paths: list[bytes], heads: list[bytes], links: dict[str, Entry]) -> None:
-        """`paths` are sorted; `heads` have git's `MODE TYPE OID` for each, and may go on after a tab."""
+    def __init__(
+        self, paths: list[bytes], heads: list[bytes], links: dict[str, Entry], identify: Identify | None = None
+    ) -> None:
+        """`paths` are sorted; `heads` have git's `MODE TYPE OID` for each, and may go on after a tab.
+
+        Where an id is empty, `identify(path, entry)` gives it when somebody asks.
+        """
         self._paths = paths
         self._heads = heads
+        self._identify = identify
         self.links = links
         """All symbolic links by path."""
 
@@ -53,7 +60,7 @@ class Records:
             for path, entry in entries.items():
                 if entry is None:
                     merged.pop(_bytes(path), None)
-            return _sorted(merged.items(), links)
+            return _sorted(merged.items(), links, self._identify)
         paths, heads = self._paths.copy(), self._heads.copy()
         for path, entry in entries.items():
             key = _bytes(path)
@@ -69,13 +76,13 @@ class Records:
             else:
                 paths.insert(at, key)
                 heads.insert(at, head)
-        return Records(paths, heads, self._changed_links(entries))
+        return Records(paths, heads, self._changed_links(entries), self._identify)
 
     def get(self, path: str) -> Entry | None:
         """What stands at a path."""
         key = _bytes(path)
         at = bisect_left(self._paths, key)
-        return _entry(self._heads[at]) if at < len(self._paths) and self._paths[at] == key else None
+        return self._entry(at) if at < len(self._paths) and self._paths[at] == key else None
 
     def is_folder(self, folder: str) -> bool:
         """Whether anything lies below a folder; the root is one in any case."""
@@ -92,27 +99,34 @@ class Records:
         while at < end and paths[at].startswith(start):
             slash = paths[at].find(b"/", cut)
             if slash < 0:
-                found[_text(paths[at][cut:])] = _entry(self._heads[at])
+                found[_text(paths[at][cut:])] = self._entry(at)
                 at += 1
             else:
                 found[_text(paths[at][cut:slash])] = None
                 at = bisect_left(paths, paths[at][:slash] + b"0", at)
         return found
 
+    def _entry(self, at: int) -> Entry:
+        entry = _entry(self._heads[at])
+        if not entry.oid and self._identify:
+            entry = Entry(entry.mode, self._identify(_text(self._paths[at]), entry))
+            self._heads[at] = _head(entry)
+        return entry
+
     def _changed_links(self, entries: Mapping[str, Entry | None]) -> dict[str, Entry]:
         kept = {path: entry for path, entry in self.links.items() if path not in entries}
         return kept | {path: entry for path, entry in entries.items() if entry and entry.mode == LINK}
 
 
-def of_entries(entries: Mapping[str, Entry]) -> Records:
-    """Records of entries in any order."""
+def of_entries(entries: Mapping[str, Entry], identify: Identify | None = None) -> Records:
+    """Records of entries in any order; `identify` as for Records."""
     links = {path: entry for path, entry in entries.items() if entry.mode == LINK}
-    return _sorted(((_bytes(path), _head(entry)) for path, entry in entries.items()), links)
+    return _sorted(((_bytes(path), _head(entry)) for path, entry in entries.items()), links, identify)
 
 
-def _sorted(items: Iterable[tuple[bytes, bytes]], links: dict[str, Entry]) -> Records:
+def _sorted(items: Iterable[tuple[bytes, bytes]], links: dict[str, Entry], identify: Identify | None = None) -> Records:
     keyed = sorted(items)
-    return Records([path for path, _ in keyed], [head for _, head in keyed], links)
+    return Records([path for path, _ in keyed], [head for _, head in keyed], links, identify)
 
 
 def _is_among(mode: str, listing: bytes) -> bool:

@@ -205,7 +205,10 @@ def tree_of_worktree(
 
 
 def tree_of_folder(root: Path) -> Tree:
-    """The tree of a folder that no git knows: every file, with the id that git would give it; `.git` is left out."""
+    """The tree of a folder that no git knows: every file, with the id that git would give it; `.git` is left out.
+
+    Files are only opened when their ids are asked for: a folder may hold much that no image uses.
+    """
     entries: dict[str, Entry] = {}
     for name, folders, files in os.walk(root):
         folders[:] = sorted(folder for folder in folders if folder != ".git")
@@ -218,9 +221,13 @@ def tree_of_folder(root: Path) -> Tree:
                 mode = EXECUTABLE if status.st_mode & stat.S_IXUSR else FILE
             else:
                 continue
-            entry = Entry(mode, "")
-            entries[path.relative_to(root).as_posix()] = Entry(mode, blob_id(_from_disk(path, entry)))
-    return Tree(entries, lambda path, entry: _from_disk(root / path, entry))
+            entries[path.relative_to(root).as_posix()] = Entry(mode, "")
+    read = _reader_of_folder(root)
+    return Tree(of_entries(entries, lambda path, entry: blob_id(read(path, entry))), read)
+
+
+def _reader_of_folder(root: Path) -> Callable[[str, Entry], bytes]:
+    return lambda path, entry: _from_disk(root / path, entry)
 
 
 def _reader_of_worktree(repository: Repository, stored: Callable[[str, Entry], bytes]) -> Callable[[str, Entry], bytes]:
