@@ -140,14 +140,16 @@ def test_ctrl_c(tasks: Path) -> None:
     assert (run.returncode, told) == (130, "interrupted\n")
 
 
+@pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize("lines", [1, 100_000])
-def test_a_reader_that_goes_away(tasks: Path, lines: int) -> None:
+def test_a_reader_that_goes_away(tasks: Path, lines: int, buffered: bool) -> None:
     """`invoke talk | head`: no traceback, whether the output was written at once or is still in a buffer."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
         [sys.executable, "-m", "invoke", "talk", "--lines", str(lines)],
         cwd=tasks,
+        env=os.environ | {"PYTHONUNBUFFERED": "" if buffered else "1"},
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,13 +35,17 @@ class ImagewrightTask(Task):  # type: ignore[type-arg]
             print(self.help_text())  # noqa: T201
             return None
         try:
-            return super().__call__(*args, **kwargs)
+            try:
+                return super().__call__(*args, **kwargs)
+            finally:
+                sys.stdout.flush()  # a reader that went away is met here, and not when Python ends
         except ImagewrightError as error:
             raise Exit(f"error: {error}", code=error.exit_code) from None
         except KeyboardInterrupt:
             raise Exit("interrupted", code=INTERRUPTED) from None
         except BrokenPipeError:
-            sys.stderr.close()  # the reader of our output went away (`| head`): nothing is left to say
+            # The reader of our output went away (`| head`): what is still to be written goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(code=1) from None
         except (Exit, UnexpectedExit):
             raise
