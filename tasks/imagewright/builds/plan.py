@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from imagewright.changes.reason import Reason as Reason  # the plan's word, too
@@ -138,57 +138,21 @@ def plan_named(
     whose Dockerfile is `broken`, and those built on them, are left out and said so.
     """
     broken = broken or {}
-    asked = {*names, *(ancestor for name in names for ancestor in graph.ancestors(name))}
-    unplanned = [
-        Unplanned(
-            image=images[name],
-            error=broken.get(name),
-            because=next((one for one in graph.ancestors(name) if one in broken), None),
-            tags=tags[name],
-            platforms=platforms or images[name].platforms,
-        )
-        for name in graph.order()
-        if name in asked and not broken.keys().isdisjoint((name, *graph.ancestors(name)))
-    ]
-    names = [name for name in names if name not in {one.image.name for one in unplanned}]
+    lost = {name for name in names if not broken.keys().isdisjoint((name, *graph.ancestors(name)))}
     needed: dict[str, list[str]] = {}
     for name in names:
         for ancestor in graph.ancestors(name):
-            needed.setdefault(ancestor, []).append(name)
-    wanted = set(names) | needed.keys()
-
-    def planned(name: str) -> PlanImage:
-        image = images[name]
-        reason = (
-            Reason(kind="forced", detail="named on the command line")
-            if name in names
-            else Reason(kind="needed", detail=f"{', '.join(sorted(needed[name]))} is built on it")
-        )
-        return PlanImage(
-            image=image,
-            level=graph.level(name),
-            action="build",
-            reasons=(reason,),
-            parents=tuple(
-                PlanParent(
-                    name=parent,
-                    repository=images[parent].repository,
-                    origin="build",
-                    digest=None,
-                    references=references,
-                )
-                for parent, references in sorted(graph.references(name).items())
-            ),
-            platforms=platforms or image.platforms,
-            tags=tags[name],
-            inputs=(inputs or {}).get(name),
-        )
-
-    return Plan(
-        base=NO_BASE,
-        head=head,
-        images=tuple(planned(name) for name in graph.order() if name in wanted),
-        unplanned=tuple(unplanned),
+            # of what cannot be built only the broken ancestors are of interest: they say why
+            if name not in lost or not broken.keys().isdisjoint((ancestor, *graph.ancestors(ancestor))):
+                needed.setdefault(ancestor, []).append(name)
+    built = {
+        ancestor: (Reason(kind="needed", detail=f"{', '.join(sorted(users))} is built on it"),)
+        for ancestor, users in needed.items()
+    } | {name: (Reason(kind="forced", detail="named on the command line"),) for name in names}
+    if platforms:
+        images = {name: replace(image, platforms=platforms) for name, image in images.items()}
+    return plan_changed(
+        built, images=images, graph=graph, base=NO_BASE, head=head, tags=tags, inputs=inputs, broken=broken
     )
 
 
