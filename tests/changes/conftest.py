@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.changes.event import Event
 from imagewright.changes.git_history import GitHistory
+from imagewright.events.event import Event
 from imagewright.tools.git import find
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from imagewright.changes.base import Comparison, choose, for_images
-from imagewright.changes.event import Event
 from imagewright.changes.git_history import GitHistory
 from imagewright.changes.remote import cause
 from imagewright.errors import UsageError
+from imagewright.events.event import Event
 from imagewright.tools.process import Completed
 
 Folder = Any  # tests/changes/conftest.py

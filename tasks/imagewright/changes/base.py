@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from imagewright.changes.event import Event, Kind, is_full_id, is_zero_id
 from imagewright.changes.history import History, UnknownHistoryError
 from imagewright.errors import UsageError
+from imagewright.events.event import Event, Kind, is_full_id, is_zero_id
 
 Source = Literal[
     "argument",

@@ -10,10 +10,10 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from imagewright.changes.event import Event, is_full_id
 from imagewright.changes.history import Named, UnknownHistoryError
 from imagewright.changes.remote import Remote
 from imagewright.errors import ImagewrightError
+from imagewright.events.event import Event, is_full_id
 from imagewright.tools.git import Repository
 
 _DEEPEN = ("--deepen=50", "--deepen=500", "--unshallow")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from imagewright.builds.plan import Head
 from imagewright.changes.base import Comparison, choose, everything, for_images
-from imagewright.changes.ci import read_event
 from imagewright.changes.decide import Against, Decision, decide, removed
 from imagewright.changes.git_history import GitHistory
 from imagewright.changes.reason import Reason
@@ -17,12 +16,13 @@ from imagewright.changes.snapshot import Ground, Snapshot
 from imagewright.cli.project import Project, host_platform
 from imagewright.cli.recording import adjusted
 from imagewright.errors import EnvironmentMissingError, ImagewrightError, UsageError
+from imagewright.events.ci import read_event
 from imagewright.tools.git import Change
 
 if TYPE_CHECKING:
     from imagewright.builds.request import Request
-    from imagewright.changes.event import Event
     from imagewright.changes.published import Answer
+    from imagewright.events.event import Event
     from imagewright.images.tree import Tree
     from imagewright.tools.git import Repository
 

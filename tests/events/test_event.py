@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from imagewright.changes.ci import read_event
-from imagewright.changes.event import Event, is_full_id, is_zero_id
+from imagewright.events.ci import read_event
+from imagewright.events.event import Event, is_full_id, is_zero_id
 
 A, B, C, ZERO = "a" * 40, "b" * 40, "c" * 40, "0" * 40
 REPOSITORY = {"default_branch": "trunk", "full_name": "me/images"}

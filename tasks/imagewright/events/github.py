@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from imagewright.changes.event import Event, Kind
-from imagewright.changes.facts import Facts, MalformedEventError
+from imagewright.events.event import Event, Kind
+from imagewright.events.facts import Facts, MalformedEventError
 
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
 

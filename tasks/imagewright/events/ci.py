@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from imagewright.changes.event import Event, Host
-from imagewright.changes.facts import MalformedEventError
+from imagewright.events.event import Event, Host
+from imagewright.events.facts import MalformedEventError
 
 
 def read_event(environ: Mapping[str, str], read_file: Callable[[str], bytes]) -> Event:
@@ -18,12 +18,12 @@ def read_event(environ: Mapping[str, str], read_file: Callable[[str], bytes]) ->
     try:
         if environ.get("GITHUB_ACTIONS") == "true":
             host = "github"
-            from imagewright.changes import github
+            from imagewright.events import github
 
             return github.read(environ, read_file)
         if environ.get("GITLAB_CI") == "true":
             host = "gitlab"
-            from imagewright.changes import gitlab
+            from imagewright.events import gitlab
 
             return gitlab.read(environ)
     except MalformedEventError as error:

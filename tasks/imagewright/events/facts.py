@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imagewright.changes.event import is_full_id, is_zero_id
+from imagewright.events.event import is_full_id, is_zero_id
 
 
 class MalformedEventError(Exception):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from imagewright.changes.event import Event, Kind
-from imagewright.changes.facts import Facts, MalformedEventError
+from imagewright.events.event import Event, Kind
+from imagewright.events.facts import Facts, MalformedEventError
 
 
 def read(environ: Mapping[str, str]) -> Event:

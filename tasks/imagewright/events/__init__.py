@@ -1,0 +1,1 @@
+"""What a run is about, as the CI or the local git state tells it."""
