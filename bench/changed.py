@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 
-from bench.generate import generate, generate_small
+from bench.generate import generate, generate_layered
 from bench.measure import Command, Row
 from bench.ours import INVOKE, output, own_cache
 from bench.peer import bake_building
@@ -109,12 +109,12 @@ def changed(root: Path, *, first: bool = False) -> Command:
 
 
 def publish(folder: Path, ending: ExitStack) -> tuple[Path, Mapping[str, str]]:
-    """Build and push small images with services of the bench's own; the repository, and the environment for it.
+    """Build and push images with services of the bench's own; the repository, and the environment for it.
 
     The services' programs are the user's: it takes minutes to make them.
     """
     root = folder / "repository"
-    generate_small(root, PUBLISHED)
+    generate_layered(root, PUBLISHED)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -82,12 +82,27 @@ def generate(root: Path, images: int, *, files: int = 0, commits: int = 1) -> No
     _commit(root, tree, later)
 
 
-def generate_small(root: Path, images: int) -> None:
-    """Write a git repository, of one commit, of that many images of one file each, which build from nothing at all."""
+def generate_layered(root: Path, images: int) -> None:
+    """Write a git repository, of one commit, of that many images (at least three) that build from nothing at all.
+
+    Bases of three filesystem layers, tooling with three more, and apps with four more: ten in all, as many as an app
+    on one of the official images of a language has. Each layer is a file of its own; nothing is run.
+    """
+    bases = [f"base-{number}" for number in range(max(1, images // 25))]
+    tooling = [f"tooling-{number}" for number in range(max(1, images // 6))]
+    apps = [f"app-{number:03}" for number in range(images - len(bases) - len(tooling))]
+    parents = dict.fromkeys(bases, "scratch")
+    parents |= {name: f"{{registry}}/{bases[number % len(bases)]}" for number, name in enumerate(tooling)}
+    parents |= {name: f"{{registry}}/{tooling[number % len(tooling)]}" for number, name in enumerate(apps)}
     tree = {"tasks.py": "from imagewright import ns\n"}
-    for number in range(images):
-        tree[f"Dockerfiles/Dockerfile.small-{number:03}"] = f"FROM scratch\nCOPY files/{number:03} /file\n"
-        tree[f"files/{number:03}"] = f"{number}\n"
+    arguments = []
+    for name, parent in parents.items():
+        layers = 4 if name in apps else 3
+        copies = "".join(f"COPY files/{name}/{layer} /{name}/{layer}\n" for layer in range(layers))
+        tree[f"Dockerfiles/Dockerfile.{name}"] = f"ARG PARENT=scratch\nFROM ${{PARENT}}\n{copies}"
+        tree |= {f"files/{name}/{layer}": f"{name} {layer}\n" * 100 for layer in range(layers)}
+        arguments.append(f'  {name}: {{build_args: {{PARENT: "{parent}"}}}}\n')
+    tree["config/images.yml"] = f"images:\n{''.join(arguments)}"
     _commit(root, tree)
 
 

@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from bench.aliases import alias_rows
 from bench.changed import changed_rows
 from bench.generate import generate
 from bench.measure import Command, Row
 from bench.ours import INVOKE, ROOT, output, own_cache
 from bench.peer import bake_building, bake_printing
+from bench.promotion import promotion_rows
 
 IMAGES = 1000
 
@@ -37,6 +39,8 @@ def rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[], Row]]:
         f"plan {IMAGES} images": lambda: plan(many(), scratch, first=False),
         f"plan {IMAGES} images, first call": lambda: plan(many(), scratch, first=True),
         **changed_rows(scratch, ending),
+        **alias_rows(),
+        **promotion_rows(scratch, ending),
         "build snapcast, nothing to do": lambda: build_again(scratch),
         "build all, no cache": lambda: build_all(scratch),
     }

@@ -115,12 +115,14 @@ def _generated() -> dict[Path, str]:
     import json
 
     from imagewright.cli.project import Project
+    from imagewright.config.remembered import DEFAULTS, defaults
     from imagewright.config.schema import SCHEMA_FILE, reference, schema
     from imagewright.images.draw.svg import svg
 
     images = Project(ROOT, environ={})  # what stands in the environment is no part of a committed file
     return {
         SCHEMA_FILE: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        DEFAULTS: defaults(),
         ROOT / "docs/configuration.md": reference(),
         ROOT / "docs/images.svg": svg(images.graph, tuple(images.settings.layers)),
     }

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.generate import generate
+from bench.family import versions
+from bench.generate import generate, generate_layered
 from bench.measure import CannotRunError, Command, How, Measurement, Row, measure
+from imagewright.cli.project import Project
 
 
 def row(tmp_path: Path, how: How = "ratio", limit: float = 1.5, *, script: str = "pass") -> Row:
@@ -150,3 +153,23 @@ def test_the_generated_images_are_built_on_each_other(tmp_path: Path) -> None:
     }
     assert len(images) == 12
     assert tiers == {("base",), ("tooling", "base"), ("app", "tooling")}
+
+
+def test_the_family_has_so_many_versions_in_no_order() -> None:
+    made = versions(5000)
+
+    assert len(set(made)) == 5000
+    assert sum(version.endswith("-semantic") for version in made) == 1000
+    assert {len(version.partition("-")[0].split(".")) for version in made} == {3}
+    assert made != sorted(made)
+
+
+def test_the_published_images_have_as_many_layers_as_is_said(tmp_path: Path) -> None:
+    generate_layered(tmp_path, 50)
+    project = Project(tmp_path, {})
+
+    layers: dict[str, int] = {}
+    for name in project.graph.order():
+        own = (tmp_path / project.by_name[name].dockerfile).read_text().count("COPY ")
+        layers[name] = own + sum(layers[parent] for parent in project.graph.parents(name))
+    assert Counter(layers.values()) == {3: 2, 6: 8, 10: 40}

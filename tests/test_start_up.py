@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("boto3", "e2b_dockerfile_utils", "httpx", "pydantic", "python_on_whales", "rich", "yaml")
+HEAVY = ("boto3", "e2b_dockerfile_utils", "httpx", "jinja2", "pydantic", "python_on_whales", "rich", "yaml")
 
 LIST_TASKS = f"""\
 import sys
@@ -47,3 +47,16 @@ def test_tasks_are_found_from_a_folder_below(other_repository: Path) -> None:
 def test_listing_the_tasks_loads_no_heavy_library(other_repository: Path) -> None:
     assert list_tasks(other_repository).stderr.strip() == ""
     assert list_tasks(ROOT).stderr.strip() == ""
+
+
+def test_asking_a_registry_loads_no_library_for_terminals() -> None:
+    code = """\
+import sys
+from imagewright.registry.client import Registry
+with Registry("localhost:1"):
+    pass
+assert "httpx" in sys.modules
+print(*{"click", "rich", "pygments"} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from imagewright.cli import build, changed, doctor, login, new, services, show
+from imagewright.cli import build, changed, doctor, generate, login, new, promote, services, show, tags
 
 ns = Collection()
 for _task in (
@@ -16,7 +16,12 @@ for _task in (
     changed.inputs,
     show.list_images,
     show.graph,
+    tags.tags,
     new.new,
+    generate.generate,
+    promote.promote,
+    promote.retag,
+    promote.mirror,
     doctor.doctor,
     login.login,
     services.start,

@@ -86,3 +86,8 @@ def is_repository_path(name: str) -> bool:
 def is_tag(tag: str) -> bool:
     """Whether `tag` is a legal tag (OCI distribution spec, `<reference>` as a tag)."""
     return bool(_TAG.fullmatch(tag))
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a digest that can be checked (OCI image spec, descriptor.md#registered-algorithms)."""
+    return bool(_DIGEST.fullmatch(text))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagewright.bases import debian
-from imagewright.bases.ensure import Made, choose, ensure_bases, hint
+from imagewright.bases.ensure import Made, choose, ensure_bases, hint, to_withdraw
 from imagewright.bases.mirror import ORIGIN_LABEL, RECIPE_LABEL
 from imagewright.config.models import DebianBase
 from imagewright.errors import ConfigError, EnvironmentMissingError
@@ -47,7 +47,7 @@ class Memory:
 
     def push_blob(self, repository: str, blob: Blob) -> None:
         with blob.open() as content:
-            self.blobs[blob.digest] = content.read()
+            self.blobs[blob.digest] = b"".join(content)
 
     def push_manifest(self, repository: str, reference: str, manifest: Manifest) -> str:
         self.manifests[repository, reference] = self.manifests[repository, manifest.digest] = manifest
@@ -116,6 +116,15 @@ class World:
             say=self.said.append,
             reachable=self._reachable,
             refresh=refresh,
+        )
+
+    def to_withdraw(self, *wanted: str) -> frozenset[str]:
+        return to_withdraw(
+            wanted or ("docker.io/library/debian:trixie-slim",),
+            BASES,
+            connect=self._connect,
+            state=self.folder / "state",
+            reachable=self._reachable,
         )
 
     def time_passes(self) -> None:
@@ -261,3 +270,31 @@ def test_the_quick_way_imports_nothing_heavy() -> None:
     code = f"import sys, imagewright.bases.ensure; sys.exit(' '.join(set('{heavy}'.split()) & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_will_be_withdrawn_is_known_before(world: World) -> None:
+    world.ensure()
+    world.time_passes()
+    assert world.to_withdraw("ghcr.io/me/base:1") == frozenset()
+    assert world.to_withdraw() == frozenset()  # Docker Hub does not answer, and that holds for a while
+    world.hub = True
+    assert world.to_withdraw() == frozenset()
+    world.time_passes()
+    for _ in range(2):
+        assert world.to_withdraw() == {"docker.io/library/debian:trixie-slim"}
+    world.ensure()
+    assert world.mirror.manifest(REPOSITORY, "trixie-slim") is None
+    assert world.to_withdraw() == frozenset()
+
+
+def test_other_peoples_images_are_never_withdrawn(world: World) -> None:
+    world.ensure()
+    manifest = world.mirror.manifests[REPOSITORY, "trixie-slim"]
+    child = world.mirror.manifests[REPOSITORY, manifest.manifests[0].digest]
+    assert child.config
+    document = json.loads(world.mirror.blobs[child.config.digest])
+    document["config"]["Labels"] = {}
+    world.mirror.blobs[child.config.digest] = json.dumps(document).encode()
+    world.time_passes()
+    world.hub = True
+    assert world.to_withdraw() == frozenset()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.builds.builder import Builder, Local, choose
+from imagewright.builds.builder import Builder, Local, choose, is_local
 from imagewright.errors import EnvironmentMissingError, UsageError
 from imagewright.tools.buildx_store import StoredBuilder
 from imagewright.tools.docker import Node
@@ -71,6 +71,28 @@ def chosen(name: str, docker: FakeDocker, local: Local | None = None, *, buildx:
 def test_auto_takes_the_engines_builder_and_starts_nothing() -> None:
     builder = chosen("auto", FakeDocker(engine=True))
     assert (builder.name, builder.driver, builder.docker_config) == ("default", "docker", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "buildx", "local"),
+    [
+        ("auto", False, True, True),
+        ("auto", True, False, True),
+        ("auto", True, True, False),  # docker's current builder
+        ("imagewright", True, True, True),
+        ("mine", False, False, False),
+    ],
+)
+def test_whether_it_would_be_the_local_one_is_known_before(name: str, engine: bool, buildx: bool, local: bool) -> None:
+    assert is_local(name, docker=FakeDocker(engine=engine), has_buildx=lambda: buildx) is local
+
+
+def test_the_local_one_may_be_dockers_current_builder() -> None:
+    class Current(FakeDocker):
+        def current_builder(self) -> StoredBuilder:
+            return remote("imagewright", "unix:///b.sock")
+
+    assert is_local("auto", docker=Current(engine=True), has_buildx=lambda: True)
 
 
 @pytest.mark.parametrize(("engine", "buildx"), [(False, True), (True, False)])

@@ -10,13 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagewright.builds.bake import BakeOptions, bake_image, bake_plan, target_name
-from imagewright.builds.plan import NO_HEAD, Head, Plan, plan_named, to_json
-from imagewright.errors import DockerfileError
+from imagewright.builds.plan import NO_HEAD, Head, Plan, Standing, plan_named, to_json
+from imagewright.changes.reason import Reason
+from imagewright.errors import DockerfileError, ImagewrightError, RegistryError
 from imagewright.images.model import BuildSecret, Image
+from imagewright.tags.model import Naming, Tag, Withheld
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEAD = Head(commit=COMMIT, time=1_700_000_000, dirty=False)
 DIGEST = "sha256:" + "1" * 64
+NAMING = Naming(
+    tags=(Tag(tag="dev", kind="moving", rule="work", why="the work tree"),),
+    withheld=(Withheld(tag="latest", rule="latest", why="the work tree differs"),),
+)
 NPM = BuildSecret("npm", "env", "NPM_TOKEN", optional=True)
 CHAIN = {
     "base": {},
@@ -58,13 +64,20 @@ def plan(
     *names: str,
     head: Head = HEAD,
     platforms: tuple[str, ...] = (),
-    broken: Mapping[str, DockerfileError] | None = None,
+    broken: Mapping[str, ImagewrightError] | None = None,
+    standing: Mapping[str, Standing] | None = None,
     **changed: Image,
 ) -> Plan:
     images = {name: changed.get(name, image(name)) for name in CHAIN}
-    tags = {name: (f"localhost:5050/{name}:dev",) for name in CHAIN}
     return plan_named(
-        names, images=images, graph=ChainGraph(), head=head, tags=tags, platforms=platforms, broken=broken
+        names,
+        standing=standing,
+        images=images,
+        graph=ChainGraph(),
+        head=head,
+        namings=dict.fromkeys(CHAIN, NAMING),
+        platforms=platforms,
+        broken=broken,
     )
 
 
@@ -89,6 +102,46 @@ def test_a_broken_dockerfile_takes_along_only_what_is_built_on_it() -> None:
     ]
 
 
+STANDS = Standing(digest=DIGEST, reason=Reason(kind="unchanged", detail="app:1.2 is published"))
+
+
+def test_what_stands_already_gets_its_tags_and_needs_nothing_below() -> None:
+    made = plan("app", standing={"app": STANDS})
+    assert [(item.name, item.action, item.digest, item.tags) for item in made.images] == [
+        ("app", "reuse", DIGEST, ("localhost:5050/app:dev",))
+    ]
+    assert made.images[0].reasons == (STANDS.reason,)
+    assert (made.to_build, made.to_retag) == ((), made.images)
+
+
+def test_a_parent_that_stands_is_built_upon_and_keeps_the_tags_that_it_has() -> None:
+    made = plan("app", standing={"tooling": STANDS})
+    assert [(item.name, item.action, item.tags) for item in made.images] == [
+        ("tooling", "reuse", ()),
+        ("app", "build", ("localhost:5050/app:dev",)),
+    ]
+    (parent,) = made.images[1].parents
+    assert (parent.origin, parent.digest) == ("registry", DIGEST)
+    assert made.to_retag == ()
+    assert made.images[0].reference == f"localhost:5050/tooling@{DIGEST}"
+
+
+def test_a_version_that_is_taken_stops_what_is_built_on_it_and_nothing_else() -> None:
+    error = RegistryError("app:1.2 is published already")
+    made = plan("app", "other", broken={"tooling": error})
+    assert [item.name for item in made.images] == ["other"]
+    assert [(one.image.name, one.error, one.because) for one in made.unplanned] == [
+        ("tooling", error, None),
+        ("app", None, "tooling"),
+    ]
+
+
+def test_every_registry_of_the_list_has_every_tag() -> None:
+    made = plan("base", base=image("base", copies=("ghcr.io/me/base", "nas:5000/base")))
+    assert made.images[0].tags == ("localhost:5050/base:dev", "ghcr.io/me/base:dev", "nas:5000/base:dev")
+    assert bake_plan(made, BakeOptions())["target"]["base"]["tags"] == list(made.images[0].tags)
+
+
 def test_the_json_is_the_contract() -> None:
     document = to_json(plan("tooling"))
     assert list(document) == ["schema", "base", "head", "images", "unplanned", "removed"]
@@ -103,6 +156,7 @@ def test_the_json_is_the_contract() -> None:
         "parents": [{"name": "base", "from": "build", "digest": None}],
         "platforms": ["linux/amd64"],
         "tags": ["localhost:5050/tooling:dev"],
+        "withheld": [{"tag": "latest", "why": "the work tree differs"}],
         "inputs": None,
     }
     assert json.dumps(document) == json.dumps(to_json(plan("tooling")))
@@ -115,6 +169,18 @@ def test_one_file_for_a_plan_links_children_to_the_targets_of_their_parents() ->
     assert document["target"]["tooling"]["contexts"] == {"localhost:5050/base": "target:base"}
     assert document["target"]["base"]["dockerfile"] == "Dockerfiles/Dockerfile.base"
     assert document["target"]["base"]["output"] == ["type=registry,source-date-epoch=1700000000"]
+
+
+def test_an_untagged_push_names_the_repository_and_no_tag() -> None:
+    document = bake_image(plan("app"), "app", BakeOptions(untagged=True), {"tooling": DIGEST})
+    (output,) = document["target"]["app"]["output"]
+    assert output == (
+        "type=image,name=localhost:5050/app,push=true,push-by-digest=true,name-canonical=true"
+        ",source-date-epoch=1700000000"
+    )
+    assert "tags" not in document["target"]["app"]
+    loaded = bake_image(plan("app"), "app", BakeOptions(untagged=True, output="load"), {"tooling": DIGEST})
+    assert loaded["target"]["app"]["tags"] == ["localhost:5050/app:dev"]
 
 
 def test_a_parent_that_was_just_pushed_stands_as_its_digest() -> None:

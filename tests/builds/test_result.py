@@ -35,6 +35,7 @@ def test_the_json_contract() -> None:
                 "digest": "sha256:12",
                 "platforms": ["linux/amd64"],
                 "tags": ["localhost:5050/app:dev"],
+                "unpublished": [],
                 "sizes": {"linux/amd64": 7},
                 "seconds": 4.21,
                 "cached_steps": 3,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,9 +17,10 @@ import pytest
 
 from imagewright.builds.builder import Builder
 from imagewright.builds.progress import Event, Progress
-from imagewright.builds.result import ImageResult
+from imagewright.builds.publication import Publication, Publish, Unpublished
+from imagewright.builds.result import ImageResult, exit_code
 from imagewright.builds.run import Job, RunOptions, execute
-from imagewright.errors import EnvironmentMissingError
+from imagewright.errors import EnvironmentMissingError, RegistryError
 
 DATA = Path(__file__).parent / "data"
 BOX = Builder(name="box", driver="remote")
@@ -114,6 +116,7 @@ def a_document(job: Job, digests: Mapping[str, str]) -> dict[str, Any]:
 
 
 def executed(tmp_path: Path, door: FakeDoor, view: Recorder, *jobs: Job, **options: Any) -> list[ImageResult]:
+    publish: Publish | None = options.pop("publish", None)
     defaults: dict[str, Any] = {"root": tmp_path, "jobs": 2, "push": True, "pause": 0.0}
     return list(
         execute(
@@ -124,6 +127,7 @@ def executed(tmp_path: Path, door: FakeDoor, view: Recorder, *jobs: Job, **optio
             view=view,
             docker=door,
             log_folder=tmp_path / "logs",
+            publish=publish,
         )
     )
 
@@ -145,6 +149,61 @@ def test_a_child_is_built_from_the_digest_of_its_parent(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert view.threads == {threading.get_ident()}
     assert view.closed
+
+
+def test_tags_are_put_when_an_image_is_built_and_before_its_children_begin(tmp_path: Path) -> None:
+    told: list[str] = []
+    door = FakeDoor()
+    door.hook = lambda target: told.append(f"bake {target}")
+
+    def publish(job: Job, digest: str) -> Publication:
+        told.append(f"publish {job.name} {digest}")
+        return Publication(tags=job.tags)
+
+    executed(tmp_path, door, Recorder(), a_job("base"), a_job("app", "base"), publish=publish)
+    assert told == ["bake base", "publish base sha256:base", "bake app", "publish app sha256:app"]
+
+
+def test_what_cannot_be_published_has_failed_and_nothing_is_built_on_it(tmp_path: Path) -> None:
+    def publish(job: Job, _digest: str) -> Publication:
+        if job.name == "base":
+            raise RegistryError("the tag is locked", where="localhost:5050/base:1.2", hint="unlock it")
+        return Publication(tags=job.tags)
+
+    base, app, other = executed(
+        tmp_path, FakeDoor(), Recorder(), a_job("base"), a_job("app", "base"), a_job("other"), publish=publish
+    )
+    assert (base.status, base.digest, base.tags) == ("failed", "sha256:base", ())
+    assert base.failure is not None
+    assert "built, and not published: the tag is locked" in str(base.failure.error)
+    assert (app.status, app.because) == ("skipped", "parent base failed")
+    assert other.status == "built"
+
+
+def test_what_has_a_digest_is_published_and_not_built(tmp_path: Path) -> None:
+    door, put = FakeDoor(), []
+
+    def publish(job: Job, digest: str) -> Publication:
+        put.append((job.name, digest))
+        return Publication(tags=job.tags)
+
+    job = replace(a_job("app"), digest="sha256:known")
+    (result,) = executed(tmp_path, door, Recorder(), job, publish=publish)
+    assert (result.status, result.digest, result.tags) == ("reused", "sha256:known", job.tags)
+    assert put == [("app", "sha256:known")]
+    assert door.calls == []
+
+
+def test_another_registry_that_fails_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    missing = Unpublished(registry="nas:5000", error="connection refused")
+
+    def publish(job: Job, _digest: str) -> Publication:
+        return Publication(tags=job.tags[:1], unpublished=(missing,) if job.name == "base" else ())
+
+    base, app = executed(tmp_path, FakeDoor(), Recorder(), a_job("base"), a_job("app", "base"), publish=publish)
+    assert (base.status, base.unpublished, app.status) == ("built", (missing,), "built")
+    assert exit_code((base, app)) == 1
+    assert exit_code((app,)) == 0
 
 
 def test_without_a_push_parents_are_linked(tmp_path: Path) -> None:

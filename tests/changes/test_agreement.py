@@ -69,6 +69,31 @@ CONFIGS = [
 TARGETS = ["src", "data.txt", "nowhere", "lib/x", "../..", "src/y/../x", "/src/x", "link", ".dockerignore"]
 
 
+FAMILIES = [
+    "tags: [1.0]\n",
+    "tags: [1.0, 1.1]\nvariants: [slim]\n",
+    "tags: [1.1, {name: 1.0, variables: {x: other}}]\nvariants: [slim]\n",
+    "tags: [1.0]\nvariables: {x: src}\ncontext: src\n",
+    "name: b\ntags: [1]\n",
+    "tags: [1, 1]\n",
+]
+TEMPLATES = [
+    "FROM debian\nCOPY . /x/\n",
+    "FROM debian\nCOPY {{ x | default('y') }} /x/\n",
+    "FROM {% if variant %}{{ parent }}{% else %}debian{% endif %}\n",
+    "FROM localhost:5050/fam:1\nCOPY x /x/\n",
+    "FROM localhost:5050/a\n{% include 'shared.jinja2' ignore missing %}\nRUN {{ tag }}\n",
+    "{% include 'shared.jinja2' %}\n",
+    "FROM {{ nope }}\n",
+]
+
+
+def templates() -> st.SearchStrategy[tuple[str, str]]:
+    texts = st.tuples(st.just(FILE), st.sampled_from(TEMPLATES))
+    linked = st.tuples(st.just(LINK), st.sampled_from(["../../data.txt", "../shared.jinja2"]))
+    return st.one_of(texts, texts, texts, linked)
+
+
 def dockerfiles() -> st.SearchStrategy[tuple[str, str]]:
     lines = st.lists(st.sampled_from(LINES), max_size=3)
     texts = st.builds(
@@ -99,6 +124,12 @@ KINDS: Mapping[str, st.SearchStrategy[tuple[str, str]]] = {
     "link": st.one_of(links(), plain()),
     "src/link": links(),
     "lnk/inner": plain(),
+    "images/fam/image.yml": st.tuples(st.just(FILE), st.sampled_from(FAMILIES)),
+    "images/fam/Dockerfile.jinja2": templates(),
+    "images/fam/Dockerfile.slim.jinja2": templates(),
+    "images/fam/x": plain(),
+    "images/shared.jinja2": st.tuples(st.just(FILE), st.sampled_from(["FROM debian\n", "RUN 1\n", "RUN 2\n"])),
+    "dist/fam/1.0/Dockerfile": dockerfiles(),
     "sub": st.tuples(st.just(SUBMODULE), st.sampled_from(["1" * 40, "2" * 40])),
 }
 

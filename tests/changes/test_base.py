@@ -442,6 +442,7 @@ def test_what_is_about_no_commit_asks_the_registry(
 ) -> None:
     comparison = chosen(origin.checkout("refs/heads/main"), Event(kind=kind, host="github", name="workflow_dispatch"))
     assert facts(comparison) == (None, kind, "registry")
+    assert comparison.bases
     assert not said
 
 
@@ -573,6 +574,7 @@ def test_since_overrules(origin: Folder, chosen: Callable[..., Comparison], host
         assert facts(chosen(origin, event, since)) == (origin.id(meant), "argument", "commit")
     assert chosen(origin, event, "v1").why == f"asked for: --since v1 ({origin.id('main~1')[:7]})"
     assert facts(chosen(origin, event, "registry")) == (None, "registry", "registry")
+    assert not chosen(origin, event, "registry").bases
     assert not said
 
 

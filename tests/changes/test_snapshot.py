@@ -8,6 +8,7 @@ from imagewright.changes.snapshot import Snapshot, Unknown
 from imagewright.errors import ConfigError
 from imagewright.images.tree import SUBMODULE, Entry
 from tests.changes.states import GROUND, LAYERED, snapshot, tree
+from tests.images.families.repository import family
 
 
 def changed(before: Snapshot, after: Snapshot) -> set[str]:
@@ -98,3 +99,47 @@ def test_a_broken_configuration_is_an_error() -> None:
 
 def test_no_dockerfile_is_no_error_in_a_snapshot() -> None:
     assert snapshot({"README.md": ""}).images == {}
+
+
+FAMILIES = {
+    **family("tags: [1.0, 1.1]\n", name="low", dockerfile="FROM debian\nRUN {{ tag }}\n"),
+    **family("tags: [1]\nextends: low\n", name="high", dockerfile="FROM {{ base }}\nCOPY a /a\n"),
+    "images/high/a": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "affected"),
+    [
+        ({"images/low/Dockerfile.jinja2": "FROM debian\nRUN {{ tag }} \n"}, {"low:1.0", "low:1.1", "high:1"}),
+        ({"images/low/Dockerfile.jinja2": "FROM debian\n{# said #}RUN {{ tag }}\n"}, set()),
+        (
+            {"images/low/Dockerfile.jinja2": "FROM debian\nRUN {{ '1.0' if tag == '1.0' else 'x' }}\n"},
+            {"low:1.1", "high:1"},
+        ),
+        ({"images/low/image.yml": "tags: [1.1, 1.0] # in another order\n"}, set()),
+        ({"images/low/image.yml": "tags: [1.0, {name: 1.1, labels: {a: b}}]\n"}, {"low:1.1", "high:1"}),
+        ({"images/low/image.yml": "licenses: MIT\ntags: [1.0, 1.1]\n"}, {"low:1.0", "low:1.1", "high:1"}),
+        ({"images/high/image.yml": "tags: [1]\nextends: low:1.0\n"}, {"high:1"}),
+        ({"images/high/a": "2"}, {"high:1"}),
+        ({"config/images.yml": "images:\n  low: {target: x}\n"}, {"low:1.0", "low:1.1", "high:1"}),
+        ({"dist/low/1.0/Dockerfile": "FROM elsewhere\n"}, set()),
+    ],
+)
+def test_what_a_change_of_a_family_affects(files: dict[str, str], affected: set[str]) -> None:
+    assert changed(snapshot(FAMILIES), snapshot(FAMILIES | files)) == affected
+
+
+def test_a_new_version_leaves_the_others_alone() -> None:
+    more = {"images/low/image.yml": "tags: [1.0, 1.1, 1.0.5]\n"}
+    before, after = snapshot(FAMILIES).fingerprints, snapshot(FAMILIES | more).fingerprints
+    assert after.keys() - before.keys() == {"low:1.0.5"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_template_that_fails_makes_its_members_unknown_and_no_others() -> None:
+    found = snapshot(FAMILIES | {"images/high/Dockerfile.jinja2": "FROM {{ bse }}\n"})
+    assert [name for name, own in found.fingerprints.items() if own is None] == ["high:1"]
+    unknown = found.inputs("high:1")
+    assert isinstance(unknown, Unknown)
+    assert "images/high/Dockerfile.jinja2:1: `bse` is not defined" in unknown.detail

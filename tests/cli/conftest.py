@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
 class Invoke(Protocol):
-    """Runs `invoke ARGS` in the project; the finished process, with its output as text."""
+    """Runs `invoke ARGS` in the project, with `more` variables; the finished process, with its output as text."""
 
-    def __call__(self, *args: str) -> subprocess.CompletedProcess[str]: ...
+    def __call__(self, *args: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def invoked(project: Path, tmp_path: Path) -> Invoke:
     """`invoked("list", "--json")` in `project`."""
-    scrubbed = ("AWS_", "BUILDX_", "DOCKER_", "GIT_", "IMAGEWRIGHT_", "INVOKE_")
+    scrubbed = ("AWS_", "BUILDX_", "CI_", "DOCKER_", "GIT_", "GITHUB_", "GITLAB_", "IMAGEWRIGHT_", "INVOKE_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(scrubbed)} | {
         "IMAGEWRIGHT_CACHE_DIR": str(tmp_path / "cache"),
         "IMAGEWRIGHT_STATE_DIR": str(tmp_path / "state"),
@@ -41,9 +42,13 @@ def invoked(project: Path, tmp_path: Path) -> Invoke:
         "BUILDKIT_HOST": f"unix://{tmp_path}/no-buildkitd.sock",
     }
 
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "invoke", *args], cwd=project, env=env, capture_output=True, text=True
+            [sys.executable, "-m", "invoke", *args],
+            cwd=project,
+            env={**env, **(more or {})},
+            capture_output=True,
+            text=True,
         )
 
     return run

@@ -60,7 +60,7 @@ def test_the_plan_for_people(images: Path, invoked: Invoke) -> None:
     done = invoked("plan", "tooling:2")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "ACTION  IMAGE    REFERENCES            PLATFORMS    PARENTS       BECAUSE\n"
+        "ACTION  IMAGE    REFERENCE             PLATFORMS    PARENTS       BECAUSE\n"
         "build   base     ghcr.io/me/base:dev   linux/amd64  -             tooling is built on it\n"
         "build   tooling  ghcr.io/me/tooling:2  linux/amd64  base (build)  named on the command line\n"
     )
@@ -85,7 +85,8 @@ def test_the_plan_as_json(images: Path, invoked: Invoke) -> None:
         "reasons": [{"kind": "forced", "path": None, "detail": "named on the command line"}],
         "parents": [{"name": "tooling", "from": "build", "digest": None}],
         "platforms": ["linux/amd64", "linux/arm64"],
-        "tags": ["ghcr.io/me/app:dev", f"ghcr.io/me/app:sha-{head[:7]}"],
+        "tags": [f"ghcr.io/me/app:{tag}" for tag in ("dev", f"sha-{head[:7]}", "master", "latest")],
+        "withheld": [],
     }
     (images / "new").write_text("")
     assert json.loads(invoked("plan", "app", "--json").stdout)["head"] == {"commit": head, "dirty": True}

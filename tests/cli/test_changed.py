@@ -87,7 +87,8 @@ def test_the_affected_images_as_the_plan_has_them(layered: Path, invoked: Invoke
     ]
     assert tooling["parents"] == [{"name": "base", "from": "registry", "digest": None}]
     assert app["parents"] == [{"name": "tooling", "from": "build", "digest": None}]
-    assert tooling["tags"] == [f"{NOWHERE}/tooling:dev", f"{NOWHERE}/tooling:sha-{second[:7]}"]
+    expected = ("dev", f"sha-{second[:7]}", "master", "latest", f"tooling-{second[:7]}", "tooling-stable")
+    assert tooling["tags"] == [f"{NOWHERE}/tooling:{tag}" for tag in expected]
     assert tooling["inputs"]["files"] == 2
     assert tooling["inputs"]["fingerprint"].startswith("sha256:")
     assert document(invoked, "changed", "--since", "HEAD~1") == found

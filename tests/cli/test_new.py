@@ -8,6 +8,7 @@ import pytest
 
 from imagewright.cli.new import pinned, place_for
 from imagewright.errors import UsageError
+from tests.images.families.repository import family
 
 if TYPE_CHECKING:
     import subprocess
@@ -94,3 +95,13 @@ def test_a_base_that_is_no_reference_is_refused() -> None:
 @pytest.mark.parametrize("base", ["ubuntu:26.04", f"debian@sha256:{'0' * 64}"])
 def test_a_pinned_base_is_taken_as_it_is(base: str) -> None:
     assert pinned(base) == base
+
+
+def test_families_are_known(project: Path, invoked: Invoke) -> None:
+    for path, text in family("tags: [1.0]\n", name="base").items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    done = invoked("new", "base")
+    assert (done.returncode, "the image base is there already, as a family" in done.stderr) == (2, True)
+    assert invoked("new", "app", "--base", "base:1.0").returncode == 0
+    assert (project / "Dockerfiles/Dockerfile.app").read_text().startswith("FROM localhost:5050/base:1.0\n")

@@ -65,7 +65,7 @@ def test_texts_are_taken_as_written_and_numbers_where_the_models_want_them(root:
 
 def test_a_byte_order_mark_is_no_part_of_the_text(root: Path) -> None:
     (root / "config/images.yml").write_bytes(b"\xef\xbb\xbfregistry: ghcr.io/me\n")
-    assert load(root, {}).registry == "ghcr.io/me"
+    assert load(root, {}).registry == ("ghcr.io/me",)
 
 
 # What wins
@@ -78,7 +78,7 @@ def test_the_environment_wins_over_the_file_key_by_key(root: Path) -> None:
         IMAGEWRIGHT_PLATFORMS="linux/arm64, linux/riscv64,",
         IMAGEWRIGHT_BUILDER_JOBS="7",
     )
-    assert settings.registry == "ghcr.io/me"
+    assert settings.registry == ("ghcr.io/me",)
     assert settings.platforms == ("linux/arm64", "linux/riscv64")
     assert (settings.builder.name, settings.builder.jobs) == ("mine", 7)
 
@@ -86,11 +86,70 @@ def test_the_environment_wins_over_the_file_key_by_key(root: Path) -> None:
 def test_the_environment_needs_no_file(tmp_path: Path) -> None:
     environ = {"IMAGEWRIGHT_SERVICES_S3_PORT": "4000", "IMAGEWRIGHT_REGISTRY": "ghcr.io/me"}
     settings = load(tmp_path, environ)
-    assert (settings.services.s3_port, settings.registry) == (4000, "ghcr.io/me")
+    assert (settings.services.s3_port, settings.registry) == (4000, ("ghcr.io/me",))
 
 
 def test_an_empty_variable_is_not_set(root: Path) -> None:
-    assert load_text(root, "registry: ghcr.io/me", IMAGEWRIGHT_REGISTRY=" ").registry == "ghcr.io/me"
+    assert load_text(root, "registry: ghcr.io/me", IMAGEWRIGHT_REGISTRY=" ").registry == ("ghcr.io/me",)
+
+
+def test_several_registries_stand_in_a_list(root: Path) -> None:
+    both = ("ghcr.io/me", "localhost:5050")
+    assert load_text(root, "registry: [ghcr.io/me, localhost:5050]").registry == both
+    assert load_text(root, "registry: quay.io/me", IMAGEWRIGHT_REGISTRY="ghcr.io/me, localhost:5050").registry == both
+
+
+def test_tag_rules_are_read_as_written(root: Path) -> None:
+    text = (
+        "tags:\n  rules:\n"
+        "    nightly: {tags: ['{branch}-{date}'], when: {event: [schedule], default_branch: yes}}\n"
+        "    latest: false\n"
+    )
+    rules = load_text(root, text).tags.rules
+    assert rules["nightly"].tags == ("{branch}-{date}",)
+    assert (rules["nightly"].when.event, rules["nightly"].when.default_branch) == (("schedule",), True)
+    assert rules["latest"].tags == (), "switched off"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("tags: []", "`tags.rules.x.tags` must not be empty"),
+        ("tags: ['']", "`tags.rules.x.tags[0]`: a tag must not be empty"),
+        ("tags: [a, '{brunch}']", "`tags.rules.x.tags[1]`: `{brunch}` in `{brunch}` means nothing; `{sha}`, `{sha7}`"),
+        ("tags: ['{}']", "`{}` in `{}` means nothing"),
+        ("tags: ['{branch']", "`{branch`: `{` stands alone"),
+        ("tags: ['{{branch}}']", "stands alone"),
+        ("tags: ['{version}+{sha7}']", "`{version}+{sha7}`: '+' is no character of a tag"),
+        ("tags: ['a/b']", "'/' is no character of a tag"),
+        ("tags: ['ü']", "'ü' is no character of a tag"),
+        ("tags: ['-{branch}']", "`-{branch}`: a tag starts with a letter, a digit or `_`"),
+        (f"tags: ['{'a' * 100}{{branch}}{'b' * 29}']", "has 129 characters: a tag has 128 at most"),
+        ("tags: [a], when: {event: [pusch]}", "`tags.rules.x.when.event[0]` must be 'push', 'tag'"),
+        ("tags: [a], when: {event: []}", "`tags.rules.x.when.event` must not be empty"),
+        ("tags: [a], when: {default_branch: maybe}", "`tags.rules.x.when.default_branch` must be `true` or `false`"),
+        ("tags: [a], when: {branches: [a]}", "unknown key `tags.rules.x.when.branches`"),
+        ("tag: [a]", "unknown key `tags.rules.x.tag`"),
+    ],
+)
+def test_a_rule_that_could_give_no_tag_is_refused_with_its_line(root: Path, rule: str, message: str) -> None:
+    error = refusal(root, f"tags:\n  rules:\n    x: {{{rule}}}\n")
+    assert error.where == "config/images.yml:3"
+    assert message in str(error)
+
+
+@pytest.mark.parametrize("version", ["1.2.3+build", "a b", "-1", f"'{'1' * 129}'", "''"])
+def test_a_version_that_is_no_tag_is_refused(root: Path, version: str) -> None:
+    error = refusal(root, f"images:\n  app:\n    version: {version}\n")
+    assert error.where == "config/images.yml:3"
+    assert "is no tag" in error.message
+    assert ("leave it out" in error.message) == ("+" in version)
+
+
+def test_a_glob_that_fits_no_tag_is_refused(root: Path) -> None:
+    error = refusal(root, "tags:\n  protected:\n  - latest\n  - release/*\n")
+    assert error.where == "config/images.yml:4"
+    assert error.message.startswith("`tags.protected[1]`: `release/*` fits no tag, which has letters, digits, `_.-`")
 
 
 def test_reserved_variables_and_those_of_others_are_left_alone(root: Path) -> None:
@@ -138,7 +197,11 @@ def test_all_problems_are_listed_by_line_then_by_variable(root: Path) -> None:
         ("images:\n a:\n  taget: x", 3, "unknown key `images.a.taget`", "did you mean `target`?"),
         ("images: {a: {secrets: [{id: x, sorc: y, env: z}]}}", 1, "`images.a.secrets[0].sorc`", "did you mean `src`?"),
         ("- a", 1, "the file must be a mapping, not a list", "key: value"),
-        ("registry: [a]", 1, "`registry` must be a text, not a list", "put quotes"),
+        ("registry: {a: b}", 1, "`registry` must be a text or a list of texts, not a mapping", ""),
+        ("registry:\n- ghcr.io/me\n- [a]", 3, "`registry[1]` must be a text, not a list", "put quotes"),
+        ("registry:\n- ghcr.io/me\n- Hello World", 3, "`registry[1]`: `Hello World` is no registry host", ""),
+        ("registry: [ghcr.io/me, ghcr.io/me]", 1, "`registry`: `ghcr.io/me` stands twice", ""),
+        ("registry: []", 1, "`registry` must not be empty", ""),
         ("repository: {registry}", 1, "`repository` must be a text, not a mapping", "put quotes"),
         ("images: {a: {build_args: {X: }}}", 1, "`images.a.build_args.X` must be a text, not nothing", '""'),
         ("services:\n  s3_port: 70000", 2, "`services.s3_port` must be at most 65535, not `70000`", ""),

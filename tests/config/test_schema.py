@@ -13,6 +13,7 @@ from imagewright.config.environment import RESERVED, variables
 from imagewright.config.keys import keys
 from imagewright.config.load import load
 from imagewright.config.models import Settings
+from imagewright.config.remembered import DEFAULTS, defaults
 from imagewright.config.schema import EXAMPLE_FILE, SCHEMA_FILE, main, reference, schema
 
 DOCS = Path(__file__).parents[2] / "docs/configuration.md"
@@ -22,6 +23,7 @@ RENEW = "run `python -m imagewright.config.schema --write`"
 def test_the_committed_files_are_current() -> None:
     assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == schema(), RENEW
     assert DOCS.read_text(encoding="utf-8") == reference(), RENEW
+    assert DEFAULTS.read_text(encoding="utf-8") == defaults(), RENEW
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from imagewright.services import manager
 from imagewright.services.docker_config import docker_config
 from imagewright.services.places import Places
 from imagewright.tools import apt
+from tests.e2e.registries import Served, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -107,7 +108,7 @@ def isolated() -> Iterator[Isolated]:
         root = Path(folder)
         registry_port, s3_port = _free_ports(2)
         places = Places(cache=user.cache, state=root / "state", registry=f"localhost:{registry_port}", s3_port=s3_port)
-        scrubbed = ("AWS_", "BUILDX_", "DOCKER_", "GIT_", "IMAGEWRIGHT_", "INVOKE_")
+        scrubbed = ("AWS_", "BUILDX_", "CI_", "DOCKER_", "GIT_", "GITHUB_", "GITLAB_", "IMAGEWRIGHT_", "INVOKE_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(scrubbed)}
         env = kept | {
             "IMAGEWRIGHT_CACHE_DIR": str(places.cache),
@@ -183,3 +184,23 @@ def _free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+@pytest.fixture(scope="module")
+def serve(
+    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]], tell: Callable[[str], None]
+) -> Iterator[Callable[[int], Served]]:
+    """`serve(3)`: a new registry of that generation."""
+    places = Places.of(Settings(), os.environ, Path.cwd())
+    started: list[Served] = []
+
+    def one(generation: int) -> Served:
+        host = f"127.0.0.1:{free_ports(1)[0]}"
+        served = Served(program_of(generation, places, tell), tmp_path_factory.mktemp("registry"), host)
+        started.append(served)
+        served.start()
+        return served
+
+    yield one
+    for served in started:
+        served.kill()

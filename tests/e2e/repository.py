@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagewright.references import Reference
 from imagewright.registry.client import Registry
 from imagewright.registry.credentials import find_credential
+from imagewright.registry.model import Deletion
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Inv, LocalEngine
@@ -121,6 +122,14 @@ class Repository:
         """What the registry has under a reference."""
         found = self._ask(reference, Registry.resolve)
         return found.digest if found else None
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        """All tags of an image in the registry."""
+        return self._ask(self.reference(name), lambda registry, path, _tag: registry.tags(path)) or ()
+
+    def delete_tag(self, name: str, tag: str) -> None:
+        """The tag alone: its image stays."""
+        assert self._ask(self.reference(name, tag), Registry.delete_tag) is Deletion.DONE
 
     def images(self, reference: str) -> Mapping[str, Any]:
         """The images' configurations (OCI image-spec, config.md) in the registry, by platform."""

@@ -114,10 +114,11 @@ def test_a_commit_has_its_own_tag_and_a_changed_tree_has_not(repository: Reposit
     commit = r.commit()
     r.git("remote", "add", "origin", "https://user:password@example.org/me/images.git")
     clean = r.build("app")
-    assert clean["app"]["tags"] == [r.reference("app"), r.reference("app", f"sha-{commit[:7]}")]
+    assert clean["app"]["tags"] == [r.reference("app", tag) for tag in ("dev", f"sha-{commit[:7]}", "master", "latest")]
     assert {r.digest(tag) for tag in clean["app"]["tags"]} == {clean["app"]["digest"]}
     image = r.image(r.reference("app"))
     assert re.fullmatch("sha256:[0-9a-f]{64}", image["config"]["Labels"].pop("io.imagewright.fingerprint"))
+    assert image["config"]["Labels"].pop("io.imagewright.bases") == "{}"
     assert image["config"]["Labels"] == {
         "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
         "org.opencontainers.image.revision": commit,
@@ -142,6 +143,7 @@ def test_outside_git_there_is_no_revision(repository: Repository) -> None:
     assert outcome["app"]["tags"] == [r.reference("app")]
     labels = r.image(r.reference("app"))["config"]["Labels"]
     assert set(labels) == {
+        "io.imagewright.bases",
         "io.imagewright.fingerprint",
         "org.opencontainers.image.title",
         "org.opencontainers.image.version",
@@ -325,8 +327,14 @@ def test_the_plan_and_its_bake_file_in_other_hands(repository: Repository) -> No
     )
     (r.root / "plan.json").unlink()
     baked = {name: r.digest(r.reference(name)) for name in ("base", "app")}
+    layers = {name: r.layers(r.reference(name)) for name in baked}
     outcome = r.build("app", env=env)
-    assert baked == outcome.digests()
+    # what a run knows beside the plan is which base image it found
+    bases = {name: r.image(r.reference(name))["config"]["Labels"]["io.imagewright.bases"] for name in baked}
+    assert "busybox" in bases["base"]
+    assert bases["app"] == "{}"
+    assert layers == {name: r.layers(r.reference(name)) for name in baked}
+    assert baked["app"] == outcome.digests()["app"]
     assert r.image(r.reference("app"))["config"]["Labels"]["note"] == "cost $${5} ${x} %{y}"
     assert [one["name"] for one in outcome.document["images"]] == [one["name"] for one in document["images"]]
     assert [one["tags"] for one in outcome.document["images"]] == [one["tags"] for one in document["images"]]
@@ -348,7 +356,7 @@ def test_a_failure_takes_along_what_is_built_on_it_and_nothing_else(repository: 
         "right": "built",
         "bottom": "skipped",
     }
-    keys = "name status reference digest platforms tags sizes seconds cached_steps steps log error because"
+    keys = "name status reference digest platforms tags unpublished sizes seconds cached_steps steps log error because"
     assert all(list(one) == keys.split() for one in document["images"])
     assert outcome["right"]["digest"] == r.digest(r.reference("right"))
     assert outcome["bottom"]["because"] == "parent left failed"

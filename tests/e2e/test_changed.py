@@ -114,9 +114,16 @@ def test_a_parent_that_is_not_published_or_unusable_is_built(layered: Repository
     }
     assert statuses(build_changed(r, "--since", "HEAD~1")) == dict.fromkeys(("base", "tooling", "app"), "built")
 
-    # another's image under the tag that the parent is published by
+    # another's image under one of the tags that the parent is published by: the others still have it
+    tooling = r.digest(r.reference("tooling"))
     r.write("tooling.txt", "from another branch\n")
     r.build("tooling")
+    r.git("checkout", "--quiet", "tooling.txt")
+    parents = {one["name"]: one["digest"] for one in planned(r, "--since", "HEAD~1")["app"]["parents"]}
+    assert parents == {"tooling": tooling} != {"tooling": r.digest(r.reference("tooling"))}
+
+    r.write("tooling.txt", "from another branch\n")
+    r.build("tooling", "--tag", "dev,master,latest,tooling-stable")
     r.git("checkout", "--quiet", "tooling.txt")
     reasons = planned(r, "--since", "HEAD~1")["tooling"]["reasons"]
     assert [reason["kind"] for reason in reasons] == ["missing"]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
+IS_APP = 'test "$(id -un)" = app'
+LUA = ("5.1.5", "5.3.6", "5.4.7")
 COMMANDS = {
     "snapcast": """
         test "$(id -un)" = _snapserver
@@ -66,6 +68,15 @@ COMMANDS = {
         test "$(psql --tuples-only --no-align --command "SELECT '[0,3]'::vector <-> '[4,0]'" things)" = 5
         pg_ctl stop --mode=immediate
         """,
+    "runtime-base:2025.09": "tini --version",
+    "runtime-base:2025.10": "test -e /usr/share/zoneinfo/Europe/Berlin",
+    **{f"lua:{version}": f"{IS_APP}\nlua -v 2>&1 | grep 'Lua {version} '" for version in LUA},
+    **{
+        f"lua:{version}-net": f"""{IS_APP}
+        test "$(lua -e "print(require('cjson').encode({{1}}), require('socket')._VERSION)" | cut -c 1-3)" = '[1]'
+        """
+        for version in LUA
+    },
 }
 
 
@@ -82,7 +93,11 @@ def examples(engine: LocalEngine, inv: Inv, tell: Callable[[str], None]) -> Mapp
 
 def test_every_dockerfile_is_built_and_tried(examples: Mapping[str, str]) -> None:
     dockerfiles = {path.suffix.removeprefix(".") for path in (ROOT / "Dockerfiles").iterdir()}
-    assert set(examples) == dockerfiles == {*COMMANDS, "wait-for"}
+    families = {name for name in examples if ":" in name}
+    assert {name.partition(":")[0] for name in families} == {
+        file.parent.name for file in ROOT.glob("images/*/image.yml")
+    }
+    assert {*COMMANDS, "wait-for"} == {*dockerfiles, *families} == set(examples)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

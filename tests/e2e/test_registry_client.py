@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import json
 import os
@@ -11,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +38,8 @@ from imagewright.registry.model import (
     digest_of,
 )
 from imagewright.registry.oci import OciImage, image_from_tar, index_of, push_image
-from imagewright.services import programs
 from imagewright.services.places import Places
-from imagewright.tools import apt
+from tests.e2e.registries import program_of, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,12 +57,6 @@ class Served:
 
     def client(self, credential: Credential | None = ME) -> Registry:
         return Registry(self.host, credentials=lambda _: credential)
-
-
-def program_of(generation: int, places: Places, tell: Callable[[str], None]) -> Path:
-    if generation == 2:
-        return apt.unpack(["docker-registry"], cache=places.tools, say=tell) / "usr/bin/docker-registry"
-    return programs.provide("registry", tools=places.tools, environ=os.environ, say=tell).path
 
 
 @pytest.fixture(scope="module", params=[3, 2], ids=["distribution 3", "distribution 2"])
@@ -100,16 +91,6 @@ def served(
     finally:
         child.terminate()
         child.wait(10)
-
-
-def wait_for(host: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    name, _, port = host.partition(":")
-    until = time.monotonic() + 20
-    while child.poll() is None and time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection((name, int(port)), timeout=1):
-            return
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
 
 
 def image(folder: Path, content: str, platform: str = "linux/amd64") -> OciImage:

@@ -115,6 +115,19 @@ def test_settings_that_match_no_image() -> None:
     assert "`images.ap`: `ap` is no image\n  did you mean `app`?" in message
 
 
+def test_a_rule_for_tags_that_is_about_nothing() -> None:
+    def rules(**when: Any) -> dict[str, Any]:
+        return {"rules": {"mine": {"tags": ["x"], "when": when}}}
+
+    layers = {"base": {"images": ["app"]}}
+    images_of(["app"], layers=layers, tags=rules(image=["a*", "app:1.2", "app"], layer=["b*", "base"]))
+    text = refusal(["app"], layers=layers, tags=rules(image=["ap", "x*"], layer=["bsae"]))
+    assert "`tags.rules.mine.when.image`: `ap` is no image" in text
+    assert "`tags.rules.mine.when.image`: `x*` matches no image" in text
+    assert "`tags.rules.mine.when.layer`: there is no layer `bsae`" in text
+    assert "did you mean `base`?" in text
+
+
 def test_two_images_may_share_a_repository() -> None:
     images = images_of(["a", "b"], repository="{registry}/all")
     assert {image.repository for image in images.values()} == {"localhost:5050/all"}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagewright.config.models import Settings
 from imagewright.errors import ConfigError
-from imagewright.images.discover import DEFAULT_PATTERN, discover, discover_in, may_find
+from imagewright.images.discover import DEFAULT_PATTERN, DEFAULT_PATTERNS, discover, discover_in, may_find
 from imagewright.images.model import Found
 from imagewright.images.tree import tree_of_folder
 
@@ -41,6 +42,24 @@ def test_the_convention(tmp_path: Path) -> None:
         ("a", "Dockerfiles/Dockerfile.a", ".", DEFAULT_PATTERN),
         ("b", "Dockerfiles/Dockerfile.b", ".", DEFAULT_PATTERN),
     ]
+
+
+def test_one_of_the_default_patterns_is_enough(tmp_path: Path) -> None:
+    assert "no Dockerfiles folder" in refusal(tmp_path, *DEFAULT_PATTERNS)
+    write(tmp_path, "images/python/image.yml")
+    assert found(tmp_path, *DEFAULT_PATTERNS) == {"python": ("images/python/image.yml", "images/python")}
+    write(tmp_path, "Dockerfiles/Dockerfile.app")
+    assert set(found(tmp_path, *DEFAULT_PATTERNS)) == {"app", "python"}
+    assert "finds no Dockerfile" in refusal(tmp_path, DEFAULT_PATTERN, "families/<name>/image.yml")
+
+
+def test_the_default_patterns_are_the_configurations() -> None:
+    assert Settings().discover == DEFAULT_PATTERNS
+
+
+def test_a_family_may_have_another_name_than_its_folder(tmp_path: Path) -> None:
+    write(tmp_path, "images/Python 3/image.yml")
+    assert set(found(tmp_path, *DEFAULT_PATTERNS)) == {"Python 3"}
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,53 @@ def test_a_repository_of_another_registry_that_ends_like_ours_is_a_lookalike() -
 def test_extending_the_outside_image_of_the_same_name_is_no_lookalike() -> None:
     images = [image("proxy"), image("nginx")]
     assert lookalikes(images, {"nginx": reads("nginx:1.29"), "proxy": reads("nginx")}) == ()
+
+
+def member(tag: str, *aliases: str, family: str = "base") -> Image:
+    return replace(image(f"{family}:{tag}", f"r.io/{family}"), family=family, own_tag=tag, publishes=(tag, *aliases))
+
+
+FAMILY = [member("2025.09"), member("2025.10", "2025", "latest")]
+
+
+@pytest.mark.parametrize(
+    ("reference", "parent"),
+    [
+        ("r.io/base:2025.09", "base:2025.09"),
+        ("r.io/base:2025.10", "base:2025.10"),
+        ("r.io/base:2025", "base:2025.10"),
+        ("r.io/base", "base:2025.10"),
+        (f"r.io/base:2025.09@{DIGEST}", "base:2025.09"),
+    ],
+)
+def test_the_tag_tells_the_member_of_a_family(reference: str, parent: str) -> None:
+    assert pairs([*FAMILY, image("app")], {"app": reads(reference)}) == [("app", parent)]
+
+
+@pytest.mark.parametrize("members", [FAMILY, FAMILY[:1]])
+def test_a_tag_that_a_family_does_not_have_is_refused(members: list[Image]) -> None:
+    with pytest.raises(ConfigError, match=r"r\.io/base:2024\.1: the family `base` has no tag `2024\.1`") as caught:
+        edges([*members, image("app")], {"app": reads("debian", "r.io/base:2024.1")})
+    assert caught.value.where == "Dockerfiles/Dockerfile.app:2"
+
+
+@pytest.mark.parametrize("reference", [f"r.io/base:2024.1@{DIGEST}", f"r.io/base@{DIGEST}"])
+def test_a_pinned_member_that_is_gone_is_an_outside_image(reference: str) -> None:
+    assert pairs([*FAMILY, image("app")], {"app": reads(reference)}) == []
+
+
+def test_a_variant_may_stand_on_its_own_family_and_no_member_on_itself() -> None:
+    slim = member("2025.09-slim")
+    assert pairs([*FAMILY, slim], {slim.name: reads("r.io/base:2025.09")}) == [(slim.name, "base:2025.09")]
+    with pytest.raises(ConfigError, match="is built from itself"):
+        edges([*FAMILY, slim], {slim.name: reads("r.io/base:2025.09-slim")})
+
+
+def test_two_families_and_an_image_may_share_a_repository() -> None:
+    one, other = (
+        replace(member(tag, family=family), repository="r.io/all") for tag, family in (("1", "one"), ("2", "other"))
+    )
+    plain = image("plain", "r.io/all")
+    images = [one, other, plain, image("app")]
+    found = pairs(images, {"app": reads("r.io/all:1", "r.io/all:2", "r.io/all:3")})
+    assert found == [("app", "one:1"), ("app", "other:2"), ("app", "plain")]

@@ -31,6 +31,7 @@ def check(records: Records, found: dict[str, Entry]) -> None:
     folders = {"", *(path[:at] for path in found for at, char in enumerate(path) if char == "/")}
     for path in {*found, *folders, "nowhere", "a"}:
         assert records.get(path) == found.get(path)
+        assert records.has(path) == (path in found)
         assert records.is_folder(path) == (path in folders)
     for folder in {*folders, "nowhere"}:
         start = f"{folder}/" if folder else ""

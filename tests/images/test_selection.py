@@ -15,6 +15,72 @@ IMAGES = [
 ]
 
 
+FAMILY = [
+    Image(
+        name=f"python:{tag}",
+        repository="r.io/python",
+        dockerfile="d",
+        context=".",
+        layer=None,
+        platforms=("linux/amd64",),
+        family="python",
+        own_tag=tag,
+        publishes=(tag, *aliases),
+    )
+    for tag, *aliases in (
+        ("3.12.9", "3.12"),
+        ("3.12.9-slim", "3.12-slim"),
+        ("3.13.7", "3.13", "3", "latest"),
+        ("3.13.7-slim", "3.13-slim", "3-slim"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("python", ["3.12.9", "3.12.9-slim", "3.13.7", "3.13.7-slim"]),
+        ("python:3.12.9", ["3.12.9"]),
+        ("python:3.13", ["3.13.7"]),
+        ("python:3", ["3.13.7"]),
+        ("python:latest", ["3.13.7"]),
+        ("python:3-slim", ["3.13.7-slim"]),
+        ("python:3.12*", ["3.12.9", "3.12.9-slim"]),
+        ("python:*-slim", ["3.12.9-slim", "3.13.7-slim"]),
+        ("pyth*", ["3.12.9", "3.12.9-slim", "3.13.7", "3.13.7-slim"]),
+        ("p*n:3.13.7", ["3.13.7"]),
+        ("python:3,python:3.13.7,python:3.12", ["3.13.7", "3.12.9"]),
+    ],
+)
+def test_members_of_a_family(names: str, expected: list[str]) -> None:
+    found = select(names, [*IMAGES, *FAMILY])
+    assert found == tuple(Selected(f"python:{tag}") for tag in expected), "its own tags, and none that is wanted"
+
+
+def test_all_with_a_tag_means_the_members_that_have_it() -> None:
+    assert [one.name for one in select("all", [*IMAGES, *FAMILY])] == [*NAMES, *(one.name for one in FAMILY)]
+    found = select("all:3", [*IMAGES, *FAMILY])
+    assert found == (*(Selected(name, "3") for name in NAMES), Selected("python:3.13.7"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("python:3.13.8", "`python` has no tag `3.13.8`: did you mean `3.13.7`"),
+        ("python:9*", "`python` has no tag `9*`"),
+        ("p*:9", "no image matches `p*:9`"),
+        ("python:", "`` in `python:` is no tag"),
+        ("python:a b", "`a b` in `python:a b` is no tag"),
+        ("snap*:1*", "`1*` in `snap*:1*` is no tag"),
+        ("pyton:3", "no image is called `pyton`: did you mean `python`?"),
+    ],
+)
+def test_members_that_there_are_not(names: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        select(names, [*IMAGES, *FAMILY])
+    assert caught.value.message.startswith(message)
+
+
 def chosen(names: str) -> list[str]:
     return [one.name if one.tag is None else f"{one.name}:{one.tag}" for one in select(names, IMAGES)]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from imagewright.images.families.model import Generated
 from imagewright.images.tree import (
     EXECUTABLE,
     FILE,
@@ -15,6 +16,7 @@ from imagewright.images.tree import (
     SUBMODULE,
     Entry,
     Tree,
+    read_file,
     tree_at,
     tree_of_folder,
     tree_of_worktree,
@@ -178,3 +180,25 @@ def test_a_folder_without_git_opens_only_what_is_asked_for(tmp_path: Path) -> No
     assert set(tree.children("")) == {"used", "data"}
     (tmp_path / "used").write_text("2")
     assert tree.get("used") == Entry(FILE, blob_id(b"1")), "one snapshot has one content"
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 16) - 1, 1 << 16, (1 << 17) + 1])
+def test_a_file_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "file").write_bytes(content)
+    assert read_file(tmp_path / "file") == content
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(OSError, match=str(tmp_path) if path.name == "none" else "directory"):
+            read_file(path)
+
+
+def test_whether_something_is_there() -> None:
+    found = tree("a/b")
+    assert [found.has(path) for path in ("a/b", "a", "b")] == [True, False, False]
+    assert found.at("a").has("b")
+    made = found.overlaid({"a/made": Generated(content=b"FROM x\n", sources=("a/template",))})
+    assert made.has("a/made")
+    assert made.at("a").has("made")

@@ -95,7 +95,7 @@ class Recorder:
 
     def push_blob(self, repository: str, blob: Blob) -> None:
         with blob.open() as content:
-            assert digest_of(content.read()) == blob.digest
+            assert digest_of(b"".join(content)) == blob.digest
         self.have.add(blob.digest)
 
     def push_manifest(self, repository: str, reference: str, manifest: Manifest) -> str:

@@ -46,8 +46,12 @@ def test_the_environment_is_stronger_than_the_file() -> None:
 def test_the_registry_listens_on_loopback_whatever_the_settings_say(
     registry: str, address: str, host: str, port: int
 ) -> None:
-    places = Places.of(Settings(registry=registry), HOME, ROOT)
+    places = Places.of(Settings(registry=(registry,)), HOME, ROOT)
     assert (places.registry, places.registry_host, places.registry_port) == (address, host, port)
+
+
+def test_of_several_registries_the_one_of_this_machine_is_ours() -> None:
+    assert Places.of(Settings(registry=("ghcr.io/me", "localhost:6000/me")), HOME, ROOT).registry == "localhost:6000"
 
 
 def test_a_socket_fits_the_kernels_limit() -> None:

@@ -116,6 +116,32 @@ def ensure_bases(
     return tuple(made)
 
 
+def to_withdraw(
+    wanted: Iterable[str],
+    bases: Mapping[str, DebianBase],
+    *,
+    connect: Callable[[], AbstractContextManager[Mirror]],
+    state: Path,
+    reachable: Callable[[str], bool],
+) -> frozenset[str]:
+    """Those of `wanted` that were made here and that the next `ensure_bases` withdraws, as Docker Hub answers again."""
+    from imagewright.bases.mirror import look
+
+    found: dict[Reference, str] = {}
+    for text in wanted:
+        found.update({base.reference: text for base in choose([text], bases)})
+    record = Record(state / "bases.json")
+    if not found or record.find(*_HUB) is not None:  # it answers not, or what was made is withdrawn already
+        return frozenset()
+    if not reachable(DOCKER_HUB):
+        record.remember(_HUB, False)
+        return frozenset()
+    with suppress(EnvironmentMissingError, RegistryError), connect() as mirror:
+        served = {text: look(mirror, base.repository, base.tag or "latest") for base, text in found.items()}
+        return frozenset(text for text, one in served.items() if one and one.is_ours)
+    return frozenset()
+
+
 def choose(wanted: Iterable[str], bases: Mapping[str, DebianBase]) -> list[Base]:
     """Those of `wanted` that `bases` knows, in the order of their names. ConfigError for a key that cannot be served.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,7 +32,10 @@ class BakeOptions:
     secret_build_args: Sequence[str] = ()
     declare_epoch: Collection[str] = ()  # images whose Dockerfile has `ARG SOURCE_DATE_EPOCH`
     absent: Collection[BuildSecret] = ()  # optional secrets that are not there
+    generated: Mapping[str, str] = field(default_factory=dict)  # Dockerfiles that are made from templates, by path
     source: str | None = None  # the repository's address, for the label
+    bases: Callable[[str], Mapping[str, str]] = lambda _name: {}  # the outside images' digests
+    untagged: bool = False  # push what is built by its digest alone: its tags are put on it afterwards
     dist: str = "dist"  # where archives go
 
 
@@ -64,7 +67,7 @@ def bake_image(plan: Plan, name: str, options: BakeOptions, digests: Mapping[str
         item = items[member]
         output = _output(plan, item, options) if member == name else ["type=cacheonly"]
         target = _target(plan, item, options, _links(item, digests), output)
-        if member != name:
+        if member != name or _is_untagged(options):
             del target["tags"]
         targets[target_name(member)] = target
     return _document([target_name(name)], targets, [items[member] for member in linked], options)
@@ -126,6 +129,8 @@ def _target(
     target: dict[str, Any] = {
         "context": image.context,
         "dockerfile": posixpath.relpath(image.dockerfile, image.context),
+        # Not from disk: what is there may be of another state, or of another registry's run beside this one.
+        "dockerfile-inline": options.generated.get(image.dockerfile),
         "args": args,
         "contexts": {**image.contexts, **links},
         "labels": dict(
@@ -135,6 +140,7 @@ def _target(
                 source=options.source,
                 tag=tag,
                 fingerprint=item.inputs.fingerprint if item.inputs else None,
+                bases=options.bases(item.name),
             )
         ),
         "platforms": list(item.platforms),
@@ -166,9 +172,14 @@ def _literal(value: Any) -> Any:
     return [_literal(inner) for inner in value] if isinstance(value, list) else value
 
 
+def _is_untagged(options: BakeOptions) -> bool:
+    return options.untagged and options.output == "push"
+
+
 def _output(plan: Plan, item: PlanImage, options: BakeOptions) -> list[str]:
+    by_digest = f"type=image,name={item.image.repository},push=true,push-by-digest=true,name-canonical=true"
     exporter = {
-        "push": "type=registry",
+        "push": by_digest if _is_untagged(options) else "type=registry",
         "load": "type=docker",
         "none": "type=cacheonly",
         "tar": f"type=oci,dest={archive(item, options)}",
@@ -185,7 +196,7 @@ def archive(item: PlanImage, options: BakeOptions) -> str:
     """Where `--output` puts an image: `dist/<name>/<tag>/image.tar`, or the folder `image` for an OCI layout."""
     tag = item.tags[0].rpartition(":")[2]
     name = "image.tar" if options.output == "tar" else "image"
-    return posixpath.join(options.dist, item.name, tag, name)
+    return posixpath.join(options.dist, item.name.partition(":")[0], tag, name)
 
 
 def _secret(secret: BuildSecret) -> str:

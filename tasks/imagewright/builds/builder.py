@@ -125,6 +125,25 @@ def choose(name: str, *, docker: Docker, local: Callable[[], Local], has_buildx:
     return Builder(name=name, driver=drivers[name])
 
 
+def would_be_local(name: str, *, environ: Mapping[str, str]) -> bool:
+    """Whether `resolve` would give the local buildkitd; nothing is started to find out."""
+    from imagewright.services.docker_folders import buildx_plugin
+
+    docker = DockerDoor(environ=environ)
+
+    def has_buildx() -> bool:
+        return buildx_plugin(environ) is not None or docker.buildx_version() is not None
+
+    return is_local(name, docker=docker, has_buildx=has_buildx)
+
+
+def is_local(name: str, *, docker: Docker, has_buildx: Callable[[], bool]) -> bool:
+    """`would_be_local`, with everything that it asks given."""
+    if name == AUTO and docker.engine_running() and has_buildx():
+        name = docker.current_builder().name
+    return name == AUTO or name.startswith(LOCAL)
+
+
 def _checked(stored: StoredBuilder) -> Builder:
     # buildx itself waits 20 seconds for a socket that nobody listens on.
     for endpoint in stored.endpoints:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from imagewright.changes.reason import Reason as Reason  # the plan's word, too
-from imagewright.errors import DockerfileError
+from imagewright.errors import ImagewrightError
 from imagewright.images.model import Image
+from imagewright.tags.model import Naming
 
 SCHEMA = 1  # of the JSON; raised when a reader would have to change
 
@@ -36,6 +37,8 @@ class Head:
     dirty: bool
 
 
+UNCHANGED = Reason(kind="unchanged", detail="unchanged, and in the registry")
+
 NO_HEAD = Head(commit=None, time=None, dirty=False)
 
 
@@ -58,6 +61,9 @@ class Inputs:
     fingerprint: str
 
 
+NO_NAMING = Naming(tags=())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanImage:
     """One image of the plan."""
@@ -68,7 +74,8 @@ class PlanImage:
     reasons: tuple[Reason, ...]
     parents: tuple[PlanParent, ...]
     platforms: tuple[str, ...]
-    tags: tuple[str, ...]  # full references
+    tags: tuple[str, ...]  # full references that it gets; none where it is left as it is
+    naming: Naming = NO_NAMING  # the same, with the rules that say so
     inputs: Inputs | None = None
     digest: str | None = None  # of a reused image
 
@@ -77,13 +84,20 @@ class PlanImage:
         """The image's name."""
         return self.image.name
 
+    @property
+    def reference(self) -> str:
+        """What to call it in one word: its first tag, or its digest where it gets none."""
+        if self.tags:
+            return self.tags[0]
+        return f"{self.image.repository}@{self.digest}" if self.digest else self.image.repository
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplanned:
-    """An image that was wanted and cannot be built: its Dockerfile is broken, or that of one it is built on."""
+    """An image that was wanted and cannot be built: its Dockerfile is broken, its tags are taken, or a parent's are."""
 
     image: Image
-    error: DockerfileError | None  # of its own Dockerfile
+    error: ImagewrightError | None  # of its own
     because: str | None = None  # else: the image that stands in its way
     tags: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
@@ -103,6 +117,25 @@ class Plan:
     def to_build(self) -> tuple[PlanImage, ...]:
         """The images that the plan builds, in order."""
         return tuple(image for image in self.images if image.action == "build")
+
+    @property
+    def to_retag(self) -> tuple[PlanImage, ...]:
+        """The images that get tags as they are: what is published of them is what a build would give."""
+        return tuple(image for image in self.images if image.action == "reuse" and image.tags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An image that is in the registry as a build would make it, and why that is known."""
+
+    digest: str
+    reason: Reason = UNCHANGED
+
+
+def references(image: Image, naming: Naming) -> tuple[str, ...]:
+    """The tags as full references, in every registry that the image is published to, its own first."""
+    repositories = (image.repository, *image.copies)
+    return tuple(f"{repository}:{tag.tag}" for repository in repositories for tag in naming.tags)
 
 
 class ImageGraph(Protocol):
@@ -124,56 +157,82 @@ class ImageGraph(Protocol):
 def plan_named(
     names: Sequence[str],
     *,
+    standing: Mapping[str, Standing] | None = None,
     images: Mapping[str, Image],
     graph: ImageGraph,
     head: Head,
-    tags: Mapping[str, tuple[str, ...]],
+    namings: Mapping[str, Naming],
     platforms: tuple[str, ...] = (),
     inputs: Mapping[str, Inputs] | None = None,
-    broken: Mapping[str, DockerfileError] | None = None,
+    broken: Mapping[str, ImagewrightError] | None = None,
 ) -> Plan:
     """The plan that builds `names` and everything that they are built on.
 
-    `tags` gives each image's full references; `platforms` overrides the images' own where it is not empty. Images
-    whose Dockerfile is `broken`, and those built on them, are left out and said so.
+    What is `standing` is not built: it is published as it would be, under a name that is given once. `namings` are the
+    tags of each image; `platforms` overrides the images' own where it is not empty. Images that are `broken`,
+    and those built on them, are left out and said so.
     """
-    broken = broken or {}
+    broken, standing = broken or {}, standing or {}
     lost = {name for name in names if not broken.keys().isdisjoint((name, *graph.ancestors(name)))}
     needed: dict[str, list[str]] = {}
     for name in names:
-        for ancestor in graph.ancestors(name):
+        for ancestor in _built_on(name, graph, standing):
             # of what cannot be built only the broken ancestors are of interest: they say why
             if name not in lost or not broken.keys().isdisjoint((ancestor, *graph.ancestors(ancestor))):
                 needed.setdefault(ancestor, []).append(name)
-    built = {
+    wanted = {
         ancestor: (Reason(kind="needed", detail=f"{', '.join(sorted(users))} is built on it"),)
         for ancestor, users in needed.items()
     } | {name: (Reason(kind="forced", detail="named on the command line"),) for name in names}
     if platforms:
         images = {name: replace(image, platforms=platforms) for name, image in images.items()}
     return plan_changed(
-        built, images=images, graph=graph, base=NO_BASE, head=head, tags=tags, inputs=inputs, broken=broken
+        {name: reasons for name, reasons in wanted.items() if name not in standing},
+        reused={name: found for name, found in standing.items() if name in wanted},
+        retagged={name for name in names if name in standing},
+        images=images,
+        graph=graph,
+        base=NO_BASE,
+        head=head,
+        namings=namings,
+        inputs=inputs,
+        broken=broken,
     )
+
+
+def _built_on(name: str, graph: ImageGraph, standing: Collection[str]) -> Collection[str]:
+    """The ancestors that a build of `name` needs: what stands already needs none of its own."""
+    found: dict[str, None] = {}
+    ahead = [name]
+    while ahead:
+        one = ahead.pop()
+        for parent in graph.references(one) if one not in standing else ():
+            if parent not in found:
+                found[parent] = None
+                ahead.append(parent)
+    return found
 
 
 def plan_changed(
     built: Mapping[str, tuple[Reason, ...]],
     *,
-    reused: Mapping[str, str] | None = None,
+    reused: Mapping[str, Standing] | None = None,
+    retagged: Collection[str] = (),
     skipped: Mapping[str, tuple[Reason, ...]] | None = None,
     images: Mapping[str, Image],
     graph: ImageGraph,
     base: Base,
     head: Head,
-    tags: Mapping[str, tuple[str, ...]],
+    namings: Mapping[str, Naming],
     inputs: Mapping[str, Inputs] | None = None,
-    broken: Mapping[str, DockerfileError] | None = None,
+    broken: Mapping[str, ImagewrightError] | None = None,
     removed: tuple[str, ...] = (),
 ) -> Plan:
     """The plan that builds exactly `built`, with why.
 
-    `reused` gives the digests of unchanged images that others are built on, `skipped` those that are only to be
-    shown. Images whose Dockerfile is `broken`, and those built on them, are left out and said so.
+    `reused` are the images that are taken as the registry has them, because others are built on them or because they
+    are `retagged`: those get their tags, all others keep what they have. `skipped` are only shown. Images that are
+    `broken`, and those built on them, are left out and said so.
     """
     broken, reused, skipped = broken or {}, reused or {}, skipped or {}
     in_the_way = {
@@ -182,10 +241,13 @@ def plan_changed(
     }
     actions: dict[str, tuple[Action, tuple[Reason, ...]]] = {
         **{name: ("skip", reasons) for name, reasons in skipped.items()},
-        **{name: ("reuse", (Reason(kind="unchanged", detail="unchanged, and in the registry"),)) for name in reused},
+        **{name: ("reuse", (found.reason,)) for name, found in reused.items()},
         **{name: ("build", reasons) for name, reasons in built.items() if not in_the_way[name]},
     }
     order = [name for name in graph.order() if name in actions or name in in_the_way]
+
+    def is_named(name: str) -> bool:
+        return actions[name][0] == "build" or name in retagged
 
     def parents(name: str) -> tuple[PlanParent, ...]:
         return tuple(
@@ -193,7 +255,7 @@ def plan_changed(
                 name=parent,
                 repository=images[parent].repository,
                 origin="build" if parent in built else "registry",
-                digest=reused.get(parent),
+                digest=reused[parent].digest if parent in reused else None,
                 references=references,
             )
             for parent, references in sorted(graph.references(name).items())
@@ -210,9 +272,10 @@ def plan_changed(
                 reasons=actions[name][1],
                 parents=parents(name),
                 platforms=images[name].platforms,
-                tags=tags[name],
+                tags=references(images[name], namings[name]) if is_named(name) else (),
+                naming=namings[name] if is_named(name) else NO_NAMING,
                 inputs=(inputs or {}).get(name),
-                digest=reused.get(name),
+                digest=reused[name].digest if name in reused else None,
             )
             for name in order
             if name in actions
@@ -222,7 +285,7 @@ def plan_changed(
                 image=images[name],
                 error=broken.get(name),
                 because=None if name in broken else in_the_way[name],
-                tags=tags[name],
+                tags=references(images[name], namings[name]),
                 platforms=images[name].platforms,
             )
             for name in order
@@ -249,6 +312,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
                 "parents": [{"name": p.name, "from": p.origin, "digest": p.digest} for p in item.parents],
                 "platforms": list(item.platforms),
                 "tags": list(item.tags),
+                "withheld": [{"tag": one.tag, "why": one.why} for one in item.naming.withheld],
                 "inputs": item.inputs and {"files": item.inputs.files, "fingerprint": item.inputs.fingerprint},
             }
             for item in plan.images

@@ -29,6 +29,7 @@ class Request:
     no_cache: bool
     builder: str | None
     progress: str
+    allow_downgrade: bool = False  # whether aliases, latest and stable may go back to something older
 
 
 def request(
@@ -42,6 +43,7 @@ def request(
     build_arg: Sequence[str] = (),
     builder: str | None = None,
     progress: str = "auto",
+    allow_downgrade: bool = False,
 ) -> Request:
     """The options, read; UsageError for what contradicts itself or cannot be."""
     if progress not in PROGRESS:
@@ -68,6 +70,7 @@ def request(
         no_cache=no_cache,
         builder=builder,
         progress=progress,
+        allow_downgrade=allow_downgrade,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from imagewright.builds.failure import Failure
+from imagewright.builds.publication import Unpublished
 
 SCHEMA = 1  # of the JSON; raised when a reader would have to change
 
@@ -22,7 +23,8 @@ class ImageResult:
     reference: str  # its first tag: "localhost:5050/app:dev"
     digest: str | None  # "sha256:…" of the index or manifest; None where nothing was exported
     platforms: tuple[str, ...]
-    tags: tuple[str, ...]
+    tags: tuple[str, ...]  # the references that point to the digest now
+    unpublished: tuple[Unpublished, ...] = ()  # registries beside the first one that did not take it
     seconds: float = 0.0
     cached_steps: int = 0
     steps: int = 0
@@ -46,6 +48,7 @@ def to_json(results: Sequence[ImageResult], *, seconds: float) -> dict[str, Any]
                 "digest": result.digest,
                 "platforms": list(result.platforms),
                 "tags": list(result.tags),
+                "unpublished": [{"registry": one.registry, "error": one.error} for one in result.unpublished],
                 "sizes": dict(result.sizes) if result.sizes is not None else None,
                 "seconds": round(result.seconds, 3),
                 "cached_steps": result.cached_steps,
@@ -62,4 +65,5 @@ def to_json(results: Sequence[ImageResult], *, seconds: float) -> dict[str, Any]
 def exit_code(results: Sequence[ImageResult]) -> int:
     """0 where nothing failed; 3 where the environment alone is to blame, all failures being of that kind; else 1."""
     codes = {result.failure.error.exit_code for result in results if result.failure}
+    codes |= {1 for result in results if result.unpublished}
     return codes.pop() if len(codes) == 1 else int(bool(codes) or any(r.status == "failed" for r in results))

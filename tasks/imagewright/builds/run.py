@@ -1,4 +1,4 @@
-"""Execute a plan: one bake call for each image, started as soon as its parents are done.
+"""Execute a plan: one bake call for each image, started as soon as its parents are done and published.
 
 The thread that calls `execute` keeps the schedule and shows the progress; a worker for each running image reads what
 its bake call says. Whatever way a run ends, no child process and no temporary file is left.
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from imagewright.builds.failure import Failure, analyse
 from imagewright.builds.progress import Progress, advance
+from imagewright.builds.publication import Publish, failure_of
 from imagewright.builds.result import ImageResult
 from imagewright.builds.schedule import schedule
-from imagewright.errors import EnvironmentMissingError
+from imagewright.errors import EnvironmentMissingError, ImagewrightError
 from imagewright.tools.redact import Redactor
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One image to build."""
+    """One image to build, or only to publish: where there is a digest, its tags are put on that."""
 
     name: str
     parents: tuple[str, ...]  # jobs of the same run that must be done first
     tags: tuple[str, ...]  # full references, "localhost:5050/app:dev"
     platforms: tuple[str, ...]
     repository: str
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +95,15 @@ def execute(
     view: View,
     docker: Docker,
     log_folder: Path,
+    publish: Publish | None = None,
 ) -> tuple[ImageResult, ...]:
     """Build all jobs; their results, in the order of `jobs`. A failure skips what is built on it, and nothing else.
 
-    `bake` makes the bake file of one job, given the digests of its parents that this run has pushed; its group
-    `default` names the one target to build. The full log of each image is written to `<log_folder>/<name>.log`.
-    KeyboardInterrupt (Ctrl-C, SIGTERM, SIGHUP) passes through when all children have ended. EnvironmentMissingError
-    where bake files or logs cannot be written; ValueError for parents that are not among the jobs, or form a cycle.
+    An image whose tags `publish` cannot put has failed: nothing is built on what others cannot find. `bake` makes the
+    bake file of one job, given the digests of its parents that this run has pushed; its group `default` names the one
+    target to build. The full log of each image is written to `<log_folder>/<name>.log`. KeyboardInterrupt (Ctrl-C,
+    SIGTERM, SIGHUP) passes through when all children have ended. EnvironmentMissingError where bake files or logs
+    cannot be written; ValueError for parents that are not among the jobs, or form a cycle.
     """
     by_name = {job.name: job for job in jobs}
     plan = schedule({job.name: job.parents for job in jobs}, limit=options.jobs)
@@ -117,13 +121,13 @@ def execute(
         view,
         ThreadPoolExecutor(max_workers=options.jobs, thread_name_prefix="build") as pool,
     ):
-        work = _Work(bake, builder, options, view, docker, log_folder, Path(scratch), inbox.put, stop)
+        work = _Work(bake, builder, options, view, docker, log_folder, Path(scratch), inbox.put, stop, publish)
         try:
             while not plan.done:
                 for name in plan.startable:
                     plan = plan.start(name)
                     view.started(name)
-                    pool.submit(work.build, by_name[name], dict(results)).add_done_callback(inbox.put)
+                    pool.submit(work.do, by_name[name], dict(results)).add_done_callback(inbox.put)
                 try:
                     message = inbox.get(timeout=_TICK_SECONDS)
                 except Empty:
@@ -132,7 +136,7 @@ def execute(
                 if isinstance(message, Future):
                     result = message.result()
                     known = plan.skipped
-                    plan = plan.end(result.name, ok=result.status == "built")
+                    plan = plan.end(result.name, ok=result.status in ("built", "reused"))
                     settle(result)
                     for name, because in plan.skipped.items():
                         if name not in known:
@@ -164,8 +168,26 @@ class _Work:
     scratch: Path
     post: Callable[[Callable[[], None]], None]
     stop: threading.Event
+    publish: Publish | None
 
-    def build(self, job: Job, done: Mapping[str, ImageResult]) -> ImageResult:
+    def do(self, job: Job, done: Mapping[str, ImageResult]) -> ImageResult:
+        """Build one image, where it has no digest yet, and put its tags on it."""
+        if job.digest is None:
+            return self._published(job, self._build(job, done))
+        return self._published(job, _result(job, "reused", digest=job.digest))
+
+    def _published(self, job: Job, result: ImageResult) -> ImageResult:
+        if self.publish is None or result.digest is None or not job.tags:
+            return result
+        begin = time.monotonic()
+        try:
+            publication = self.publish(job, result.digest)
+        except ImagewrightError as error:
+            return replace(result, status="failed", tags=(), failure=failure_of(job.name, error))
+        seconds = result.seconds + time.monotonic() - begin
+        return replace(result, tags=publication.tags, unpublished=publication.unpublished, seconds=seconds)
+
+    def _build(self, job: Job, done: Mapping[str, ImageResult]) -> ImageResult:
         """Build one image, again where a transient failure and the number of retries say so."""
         begin = time.monotonic()
         parents = {name: done[name].digest for name in job.parents} if self.options.push else {}
@@ -254,7 +276,7 @@ def _result(job: Job, status: Any, *, digest: str | None = None, **values: Any) 
     return ImageResult(
         name=job.name,
         status=status,
-        reference=job.tags[0],
+        reference=job.tags[0] if job.tags else f"{job.repository}@{digest or job.digest}",
         digest=digest,
         platforms=job.platforms,
         tags=job.tags,

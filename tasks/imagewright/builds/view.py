@@ -262,12 +262,17 @@ def summary(results: Sequence[ImageResult], seconds: float) -> str:
 
 
 def failures(results: Sequence[ImageResult]) -> str:
-    """Each failure in full, with where its log is."""
-    blocks = (
+    """Each failure in full, with where its log is, and each registry that an image is missing in."""
+    blocks = [
         f"error: {result.failure.error}" + (f"\n  the full log: {result.log}" if result.log else "")
         for result in results
         if result.failure
-    )
+    ]
+    blocks += [
+        f"error: {result.name} is not in {one.registry}: {one.error}"
+        for result in results
+        for one in result.unpublished
+    ]
     return "\n".join(blocks)
 
 

@@ -47,8 +47,11 @@ class Comparison:
     source: Source
     why: str  # one sentence, for people
     against: Against
+    tag: str | None = None  # the git tag that `commit` was found by
     discarded: str | None = None
     """A commit that a force push took away, whose content may be published: what differs from it has changed too."""
+    bases: bool = False
+    """Of "registry": an image has changed, too, where an outside image that it was built on has another digest now."""
 
 
 def choose(event: Event, history: History, *, head: str | None, since: str | None = None) -> Comparison:
@@ -207,13 +210,16 @@ def _tag(event: Event, history: History, head: str) -> Comparison:
         why = f"{title} is the first one: everything counts as changed"
         return Comparison(commit=None, source="tag", why=why, against="everything")
     why = f"{title}: the tag before it, {previous.name} ({_short(previous.commit)})"
-    return Comparison(commit=previous.commit, source="tag", why=why, against="commit")
+    return Comparison(commit=previous.commit, source="tag", why=why, against="commit", tag=previous.name)
 
 
 def _registry_state(event: Event, _history: History, _head: str) -> Comparison:
     source: Source = "schedule" if event.kind == "schedule" else "manual"
-    why = f"{event.name} is about no commit: each image is compared with what is published"
-    return Comparison(commit=None, source=source, why=why, against="registry")
+    why = (
+        f"{event.name} is about no commit: each image is compared with what is published, and the outside images "
+        "that it was built on with what they are today"
+    )
+    return Comparison(commit=None, source=source, why=why, against="registry", bases=True)
 
 
 def _local(_event: Event, history: History, head: str) -> Comparison:

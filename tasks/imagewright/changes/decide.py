@@ -115,6 +115,8 @@ def _files(head: Snapshot, base: Snapshot, name: str, before: Inputs, after: Inp
         source = (now or was or (None, None))[1]
         line = source.line or None if source else None
         by = f"; {source.detail}{_at(images[name], line)}" if source and kind in ("file", "config") else ""
+        if source and kind == "dockerfile" and source.made_from:
+            by = f"; made from {source.made_from}"
         yield Reason(kind=kind, detail=f"{what}{by}", path=path, line=line)
 
 

@@ -7,7 +7,7 @@ have touched more than files of images (the configuration, which images there ar
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagewright.changes.snapshot import Ground, Snapshot
@@ -40,26 +40,27 @@ def earlier(
     `content` gives the bytes of those Dockerfiles that the changes leave alone. ConfigError as for every snapshot.
     """
     links = head.tree.records.links
-    if _may_be_others(head.patterns, changes, links):
+    if _may_be_others(head.patterns, changes, links) or _may_be_made_anew(head.consulted, changes, links):
         return None
+    before = before.overlaid(head.tree.generated)  # nothing that these files were made from has changed
     changed = {change.path for change in changes}
     images = tuple(head.images.values())
     if any(image.dockerfile in changed for image in images):
         before.preload(changed & {image.dockerfile for image in images})
 
         def read(path: str) -> bytes | None:
-            if path not in changed:
+            if path not in changed or path in before.generated:
                 return content(path)
             try:
                 return before.read(path)
             except FileNotFoundError:
                 return None
 
-        readings = read_all(images, read, ground.cache)
+        readings = read_all(images, read, ground.cache, _unmade(head))
         graph = Graph(images, edges(images, readings.by_name))
-        base = Snapshot(readings, graph, before, bases=head.bases, patterns=head.patterns)
     else:
-        base = Snapshot(head.readings, head.graph, before, bases=head.bases, patterns=head.patterns)
+        readings, graph = head.readings, head.graph
+    base = Snapshot(readings, graph, before, bases=head.bases, patterns=head.patterns, consulted=head.consulted)
     touched = _Touched(changed, links)
     own = touched.of(head)
     # where nothing but files changed, the same may be true of both: but for a folder that was not there yet
@@ -80,6 +81,25 @@ def _may_be_others(patterns: Sequence[str], changes: Sequence[Change], links: It
     return any(_related(link, FILE) or may_find(patterns, link, on_the_way=True) for link in links)
 
 
+def _may_be_made_anew(consulted: Collection[str], changes: Sequence[Change], links: Iterable[str]) -> bool:
+    """Whether a change may be one of what families are made from, or a link may lead there."""
+    if not consulted:
+        return False
+    near = {*consulted, *(folder for path in consulted for folder in _above(path))}
+    paths = (*(change.path for change in changes), *links)
+    return any(path in near or any(folder in consulted for folder in _above(path)) for path in paths)
+
+
+def _unmade(head: Snapshot) -> Mapping[str, DockerfileError]:
+    """The images whose Dockerfile could not be made from its template."""
+    names = (name for name, image in head.images.items() if image.own_tag)
+    return {
+        name: error
+        for name in names
+        if (error := head.readings.broken.get(name)) and head.images[name].dockerfile not in head.tree.generated
+    }
+
+
 def _contexts(images: Iterable[Image]) -> set[str]:
     return {_clean(folder) for image in images for folder in (image.context, *image.contexts.values())}
 
@@ -98,7 +118,7 @@ class _Touched:
         self._above_links = frozenset(folder for path in self._links for folder in _above(path))
         self._below: dict[str, bool] = {"": "" in self._hot}
         self._patterns: dict[tuple[str, ...], bool] = {}
-        self._cleaned: dict[str, str] = {}
+        self._contexts: dict[tuple[str, Tree], tuple[str, bool]] = {}
 
     def of(self, snapshot: Snapshot) -> set[str]:
         """Their names: broken ones, and those whose inputs cannot be told, always belong to them."""
@@ -109,39 +129,44 @@ class _Touched:
         }
 
     def _touches(self, image: Image, reading: Reading, tree: Tree) -> bool:
-        if tree.get(image.dockerfile) is None or self._is_near(image.dockerfile):
+        if not tree.has(image.dockerfile) or self._is_near(image.dockerfile):
             return True
-        folders: dict[str | None, str] = {name: value for name, value in image.contexts.items() if is_local(value)}
-        folders[None] = image.context
         own = f"{image.dockerfile}{IGNORE_FILE}"
         if self._is_near(own) or not self._is_sound(own, tree):
             return True
-        used = {use.context for use in reading.context} | {None}
-        for name in used:
-            written = folders.get(name, "..")
-            folder = self._folder(written)
-            if posixpath.isabs(written) or folder.startswith("..") or not tree.is_folder(folder):
+        main, is_touched = self._context(image.context, tree)
+        if is_touched:
+            return True
+        folders: dict[str | None, str] = {None: main}
+        for name, value in image.contexts.items():
+            if is_local(value):
+                folders[name] = _clean(value)
+        for use in reading.context:
+            used = use.context
+            if used not in folders or (used is not None and self._context(image.contexts[used], tree)[1]):
                 return True
-            ignore = posixpath.join(folder, IGNORE_FILE)
-            if self._is_below(folder) or self._is_near(ignore) or not self._is_sound(ignore, tree):
+            if self._uses(use, folders[used]):
                 return True
         whole = bool(reading.unknowns) or any(not remote.pinned for remote in reading.remotes)
-        if whole and any(self._is_near(_clean(folder)) for folder in folders.values()):
-            return True
-        if any(self._uses(use, self._folder(folders[use.context])) for use in reading.context):
+        if whole and any(map(self._is_near, folders.values())):
             return True
         return any(self._is_near(_start(_clean("/" + path))) or not self._can_be_read((path,)) for path in image.paths)
 
-    def _folder(self, written: str) -> str:
-        known = self._cleaned.get(written)
+    def _context(self, written: str, tree: Tree) -> tuple[str, bool]:
+        """A context's folder, and whether something changed that counts for all of it, or it cannot be told."""
+        known = self._contexts.get((written, tree))
         if known is None:
-            known = self._cleaned[written] = _clean(written)
+            folder = _clean(written)
+            outside = posixpath.isabs(written) or folder.startswith("..") or not tree.is_folder(folder)
+            ignore = posixpath.join(folder, IGNORE_FILE)
+            touched = outside or self._is_below(folder) or self._is_near(ignore) or not self._is_sound(ignore, tree)
+            known = self._contexts[written, tree] = (folder, touched)
         return known
 
     def _uses(self, use: ContextUse, folder: str) -> bool:
         if use.sources is None:
             return self._is_near(folder)
-        if not all(map(self._can_be_read, (use.excludes, use.sources if use.parents else ()))):
+        if not (self._can_be_read(use.excludes) and self._can_be_read(use.sources if use.parents else ())):
             return True
         for source in use.sources:
             path = _clean("/" + source)
@@ -174,6 +199,8 @@ class _Touched:
         return known
 
     def _can_be_read(self, patterns: tuple[str, ...]) -> bool:
+        if not patterns:
+            return True
         known = self._patterns.get(("", *patterns))
         if known is None:
             known = self._patterns["", *patterns] = _is_legal(patterns)
@@ -200,6 +227,8 @@ def _above(path: str) -> Iterator[str]:
 
 def _clean(path: str) -> str:
     """A path from the root of the repository; the root itself is empty."""
+    if "/." not in path and "//" not in path and not path.startswith("."):
+        return path.strip("/")  # as most are: nothing to be resolved
     cleaned = posixpath.normpath(path).lstrip("/")
     return "" if cleaned == "." else cleaned
 

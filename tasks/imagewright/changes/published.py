@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from imagewright.errors import RegistryError
 from imagewright.references import Reference
-from imagewright.registry.model import Manifest, platform_text
+
+if TYPE_CHECKING:
+    from imagewright.registry.model import Manifest
 
 FINGERPRINT = "io.imagewright.fingerprint"
 """The label that says what an image was made from: the fingerprint of its inputs."""
 
+BASES = "io.imagewright.bases"
+"""The label with the digests of the outside images that an image was built on: JSON, `{"docker.io/library/debian:12":
+"sha256:…"}`. Those that were not known, and those that the Dockerfile pins, are not in it."""
+
 REVISION = "org.opencontainers.image.revision"
+VERSION = "org.opencontainers.image.version"
+CREATED = "org.opencontainers.image.created"
 _MAX_KEPT = 5000
 
+_Key = TypeVar("_Key", bound=Hashable)
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -31,6 +40,9 @@ class Published:
     platforms: tuple[str, ...]
     fingerprint: str | None
     revision: str | None
+    created: str | None = None  # the time of that commit, RFC 3339
+    version: str | None = None
+    bases: Mapping[str, str] = field(default_factory=dict)  # empty, too, for what the memory has from before
 
     def covers(self, platforms: Iterable[str]) -> bool:
         """Whether it can be used on all of these platforms."""
@@ -57,7 +69,7 @@ class Registry(Protocol):
 Answer = Published | RegistryError | None
 
 
-def look_up(wanted: Mapping[str, str], connect: Callable[[str], Registry], memory: Path) -> dict[str, Answer]:
+def look_up(wanted: Mapping[_Key, str], connect: Callable[[str], Registry], memory: Path) -> dict[_Key, Answer]:
     """What stands at each full reference (`localhost:5050/app:dev`), by the keys of `wanted`.
 
     None where there is nothing, a RegistryError where the registry refuses to say. One request an image, and two more
@@ -66,15 +78,15 @@ def look_up(wanted: Mapping[str, str], connect: Callable[[str], Registry], memor
     """
     known = _load(memory)
     before = len(known)
-    hosts: dict[str, list[tuple[str, Reference]]] = {}
+    hosts: dict[str, list[tuple[_Key, Reference]]] = {}
     for key, text in wanted.items():
         reference = Reference.parse(text)
         hosts.setdefault(reference.domain, []).append((key, reference))
-    found: dict[str, Answer] = {}
+    found: dict[_Key, Answer] = {}
     for host, items in sorted(hosts.items()):
         with connect(host) as registry:
 
-            def ask(item: tuple[str, Reference], registry: Registry = registry) -> Answer:
+            def ask(item: tuple[_Key, Reference], registry: Registry = registry) -> Answer:
                 return _ask(registry, item[1], known)
 
             found |= zip((key for key, _ in items), registry.concurrently(ask, items), strict=True)
@@ -101,6 +113,8 @@ def _ask(registry: Registry, reference: Reference, known: dict[str, Any]) -> Ans
 
 
 def _read(registry: Registry, repository: str, manifest: Manifest) -> Published:
+    from imagewright.registry.model import platform_text
+
     images = [child for child in manifest.manifests if child.platform and not child.attests]
     first: Manifest | None = manifest
     if manifest.is_index:
@@ -117,7 +131,21 @@ def _read(registry: Registry, repository: str, manifest: Manifest) -> Published:
         platforms=tuple(platforms),
         fingerprint=labels.get(FINGERPRINT),
         revision=labels.get(REVISION),
+        created=labels.get(CREATED),
+        version=labels.get(VERSION),
+        bases=_bases(labels.get(BASES)),
     )
+
+
+def _bases(label: str | None) -> Mapping[str, str]:
+    """What the label says; nothing where it was written by somebody else."""
+    try:
+        found = json.loads(label or "{}")
+    except (TypeError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {reference: digest for reference, digest in found.items() if isinstance(digest, str)}
 
 
 def _normal(platform: str) -> str:

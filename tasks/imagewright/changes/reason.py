@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Reason:
     """One cause.
 
-    `kind` is one of: file, dockerfile, ignore-file, config, parent, added, forced, needed, missing, unknown. `path` is
+    `kind` is one of: file, dockerfile, ignore-file, config, parent, base, added, forced, needed, missing,
+    unknown. `path` is
     a file of the repository where one is the cause, `line` the line of the Dockerfile that makes it one (1-based),
     `parent` the image where that is the cause.
     """

@@ -28,17 +28,23 @@ def select(
     decisions: Mapping[str, Decision],
     graph: Graph,
     usable: Callable[[Collection[str]], Mapping[str, Published | str]],
+    *,
+    wanted: Iterable[str] = (),
 ) -> Selection:
     """Build `start` and what it needs: its changed ancestors, and the unchanged parents that cannot be reused.
 
-    `usable` gives for the names of unchanged parents what the registry has, or why that is of no use. It is asked once
-    a level, for all of them together, and never where nothing is built.
+    What is `wanted` is in the registry or is built, too. `usable` gives for the names of unchanged images what the
+    registry has, or why that is of no use. It is asked once a level, for all of them together, and never where nothing
+    is built or wanted.
     """
     built: dict[str, tuple[Reason, ...]] = {name: decisions[name].reasons for name in start}
     reused: dict[str, Published] = {}
     ahead = dict.fromkeys(built)
-    while ahead:
-        parents = {p: None for name in ahead for p in graph.parents(name) if p not in built and p not in reused}
+    asked = dict.fromkeys(wanted)
+    while ahead or asked:
+        needed = (*asked, *(parent for name in ahead for parent in graph.parents(name)))
+        parents = {name: None for name in needed if name not in built and name not in reused}
+        asked = {}
         changed = {name: decisions[name].reasons for name in parents if decisions[name].changed}
         unchanged = [name for name in parents if name not in changed]
         answers = usable(unchanged) if unchanged else {}

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from imagewright.config.load import FILE, load_bytes
 from imagewright.errors import DockerfileError
-from imagewright.images.catalog import catalog
 from imagewright.images.discover import discover_in
 from imagewright.images.dockerfile.cache import ReadingCache
 from imagewright.images.graph import Graph, edges
 from imagewright.images.inputs import Inputs, fingerprint, inputs, preload
 from imagewright.images.model import Image
 from imagewright.images.readings import Readings, read_all
+from imagewright.images.survey import preload_families, survey
 from imagewright.images.tree import Tree
+from imagewright.tags.members import FamilyVersions
 
 if TYPE_CHECKING:
     from imagewright.config.models import DebianBase
@@ -51,14 +52,19 @@ class Snapshot:
         *,
         bases: Mapping[str, DebianBase] | None = None,
         patterns: Sequence[str] = (),
+        consulted: Collection[str] = (),
     ) -> None:
-        """`bases` and `patterns` are the configuration's: how outside images are made, and where Dockerfiles stand."""
+        """`bases` and `patterns` are the configuration's: how outside images are made, and where Dockerfiles stand.
+
+        `consulted` are the files that families were made from, or would have been made from had they been there.
+        """
         self.images = graph.images
         self.readings = readings
         self.graph = graph
         self.tree = tree
         self.bases = bases or {}
         self.patterns = patterns
+        self.consulted = consulted
         self._inputs: dict[str, Inputs | Unknown] = {}
         self._fingerprints: dict[str, str | None] = {}
 
@@ -70,11 +76,20 @@ class Snapshot:
         """
         settings = load_bytes(_content(tree, FILE), ground.environ)
         found = discover_in(tree, settings.discover)
-        images = [ground.adjust(one) for one in catalog(settings, found, host_platform=ground.host_platform)]
+        preload_families(found, tree)
+        seen = survey(
+            settings,
+            found,
+            lambda path: _content(tree, path),
+            host_platform=ground.host_platform,
+            rules=FamilyVersions(),
+        )
+        images = [ground.adjust(one) for one in seen.images]
+        tree = tree.overlaid(seen.generated)
         preload(images, tree)
-        readings = read_all(images, lambda path: _content(tree, path), ground.cache)
+        readings = read_all(images, lambda path: _content(tree, path), ground.cache, seen.broken)
         graph = Graph(images, edges(images, readings.by_name))
-        return cls(readings, graph, tree, bases=settings.bases, patterns=settings.discover)
+        return cls(readings, graph, tree, bases=settings.bases, patterns=settings.discover, consulted=seen.consulted)
 
     def inputs(self, name: str) -> Inputs | Unknown:
         """What an image depends on, or why nobody can tell."""

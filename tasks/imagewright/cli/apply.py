@@ -14,7 +14,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 from imagewright.builds.bake import BakeOptions, bake_image
-from imagewright.builds.builder import LOCAL, Builder, resolve
+from imagewright.builds.builder import LOCAL, Builder
 from imagewright.builds.failure import Failure
 from imagewright.builds.plan import Plan, PlanImage, Unplanned
 from imagewright.builds.request import Request
@@ -22,14 +22,17 @@ from imagewright.builds.result import ImageResult, exit_code, to_json
 from imagewright.builds.run import Job, RunOptions, execute
 from imagewright.builds.sizes import with_sizes
 from imagewright.builds.view import View, make_view
+from imagewright.cli.outside import BasesOfRun
+from imagewright.cli.preparing import ensure_registry, ready
 from imagewright.cli.project import Project
-from imagewright.errors import EnvironmentMissingError, UsageError
+from imagewright.cli.publishing import Publisher
+from imagewright.errors import DockerfileError, EnvironmentMissingError, UsageError
 from imagewright.references import DOCKER_HUB, Reference
-from imagewright.services import manager
 from imagewright.tools.docker import Docker
 
 _MASKED_FILE_BYTES = 8192
 
+_NO_BUILDER = Builder(name="none", driver="none")
 _JOBS_PER_CORE = 4  # builds mostly wait for the network and the disk; BuildKit itself shares out the cores
 
 
@@ -37,9 +40,10 @@ def apply_and_report(project: Project, plan: Plan, asked: Request, options: Bake
     """Build what the plan says, show how it goes and what came of it, and exit with that."""
     begin = time.monotonic()
     view = make_view(asked.progress, sys.stderr, project.environ)
-    built = _build(project, plan, asked, options, view) if plan.to_build else ()
-    kept = (_kept(item) for item in plan.images if item.action != "build")
-    results = (*built, *kept, *map(_unbuilt, plan.unplanned))
+    done = _carry_out(project, plan, asked, options, view) if plan.to_build or plan.to_retag else ()
+    known = {result.name for result in done}
+    kept = (_kept(item) for item in plan.images if item.name not in known)
+    results = (*done, *kept, *map(_unbuilt, plan.unplanned))
     seconds = time.monotonic() - begin
     view.finish(results, seconds)
     if as_json:
@@ -53,90 +57,60 @@ def apply_and_report(project: Project, plan: Plan, asked: Request, options: Bake
 def _print_references(plan: Plan, results: Sequence[ImageResult]) -> None:
     """What was asked for and published, as others can pull it: one line each, for `$(invoke build app)`."""
     needed = {item.name for item in plan.images if {reason.kind for reason in item.reasons} == {"needed"}}
+    named = {item.name for item in (*plan.to_build, *plan.to_retag)} - needed
     for result in results:
-        if result.digest and result.status == "built" and result.name not in needed:
+        if result.digest and result.status != "failed" and result.name in named:
             print(f"{result.reference}@{result.digest}")  # noqa: T201
 
 
-def _build(project: Project, plan: Plan, asked: Request, options: BakeOptions, view: View) -> tuple[ImageResult, ...]:
+def _carry_out(
+    project: Project, plan: Plan, asked: Request, options: BakeOptions, view: View
+) -> tuple[ImageResult, ...]:
+    """Build and publish. Nothing is built where everything stands already: then only tags are put."""
     secrets = (*_secret_values(plan, asked, project.environ), *_secret_files(plan, project.root))
-    builder = _ready(project, plan, asked)
+    if plan.to_build:
+        builder = ready(project, plan, asked)
+    else:
+        builder = _NO_BUILDER
+        ensure_registry(project, (item.image for item in plan.to_retag))
+    bases = BasesOfRun(project, plan, asked, builder)
+    # The engine's own builder pushes by a tag or not at all.
+    options = replace(options, bases=bases.of, untagged=builder.driver != "docker")
     if options.output in ("tar", "oci"):
         _make_dist(project.root / options.dist)
-    results = execute(
-        [_job(item) for item in plan.to_build],
-        bake=lambda job, digests: bake_image(plan, job.name, options, digests),
-        builder=builder,
-        options=RunOptions(
-            root=project.root,
-            jobs=project.settings.builder.jobs or _JOBS_PER_CORE * (os.cpu_count() or 1),
-            push=asked.output == "push",
-            retries=project.settings.builder.retries,
-            secrets=secrets,
-        ),
-        view=view,
-        docker=Docker(builder.docker_config, project.environ),
-        log_folder=_log_folder(project),
-    )
-    results = tuple(_with_base_hint(result, builder) for result in results)
-    return _measured(project, plan, results) if asked.output == "push" else results
-
-
-def _ready(project: Project, plan: Plan, asked: Request) -> Builder:
-    """A builder that can do it; a registry on this machine and base images where they are ours to provide."""
-    places, environ, say = project.places, project.environ, project.say
-    if asked.output == "load":
-        _require_engine(plan, environ)
-    builder = resolve(asked.builder or project.settings.builder.name, places, environ=environ, say=say)
-    for item in plan.to_build:
-        builder.require(output=asked.output, platforms=item.platforms)
-    pushes_here = asked.output == "push" and any(
-        Reference.parse(item.image.repository).domain == places.registry for item in plan.to_build
-    )
-    is_local = builder.name.startswith(LOCAL)
-    if pushes_here or (is_local and project.settings.bases):
-        manager.ensure(("registry",), places, environ=environ, say=say)
-    if is_local:  # it looks in our registry for Docker Hub's images first
-        _provide_bases(project, plan, refresh=asked.no_cache)
-    return builder
-
-
-def _require_engine(plan: Plan, environ: Mapping[str, str]) -> None:
-    for item in plan.to_build:
-        if len(item.platforms) > 1:
-            raise UsageError(
-                f"--load takes one platform, and {item.name} has {', '.join(item.platforms)}",
-                hint=f"give one: `--platform {item.platforms[0]}`",
-            )
-    if not Docker(environ=environ).engine_running():
-        raise EnvironmentMissingError(
-            "there is no Docker engine to load images into",
-            hint="start Docker, or `--output oci` writes them to dist/, or leave --load out to push them",
+    push = asked.output == "push"
+    with Publisher(_given_once(project, plan)) as publish:
+        results = execute(
+            [*map(_job, plan.to_build), *map(_job, plan.to_retag)],
+            bake=lambda job, digests: bake_image(plan, job.name, options, digests),
+            builder=builder,
+            options=RunOptions(
+                root=project.root,
+                jobs=project.settings.builder.jobs or _JOBS_PER_CORE * (os.cpu_count() or 1),
+                push=push,
+                retries=project.settings.builder.retries,
+                secrets=secrets,
+            ),
+            view=view,
+            docker=Docker(builder.docker_config, project.environ),
+            log_folder=_log_folder(project),
+            publish=publish if push else None,
         )
+    bases.say_unknown(results)
+    results = tuple(_with_base_hint(result, builder) for result in results)
+    return _measured(project, plan, results) if push else results
 
 
-def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
-    if not project.settings.bases:
-        return
-    from imagewright.bases.ensure import docker_hub_answers, ensure_bases
-    from imagewright.registry.client import Registry
-
-    places = project.places
-    ensure_bases(
-        {
-            use.reference
-            for item in plan.to_build
-            for use in project.readings[item.name].images
-            if use.reference is not None
-        },
-        project.settings.bases,
-        platforms=sorted({platform for item in plan.to_build for platform in item.platforms}),
-        connect=lambda: Registry(places.registry),
-        state=places.service("registry"),
-        cache=places.cache,
-        say=project.say,
-        reachable=docker_hub_answers,
-        refresh=refresh,
+def _given_once(project: Project, plan: Plan) -> frozenset[str]:
+    """The references that keep what they have, whatever another run does meanwhile."""
+    if not project.known_settings.tags.immutable:
+        return frozenset()
+    return frozenset(
+        f"{repository}:{tag.tag}"
+        for item in (*plan.to_build, *plan.to_retag)
+        for tag in item.naming.tags
+        if tag.kind == "version"
+        for repository in (item.image.repository, *item.image.copies)
     )
 
 
@@ -190,10 +164,11 @@ def _secret_files(plan: Plan, root: Path) -> tuple[str, ...]:
 def _job(item: PlanImage) -> Job:
     return Job(
         name=item.name,
-        parents=tuple(parent.name for parent in item.parents if parent.origin == "build"),
+        parents=tuple(parent.name for parent in item.parents if parent.origin == "build") if not item.digest else (),
         tags=item.tags,
         platforms=item.platforms,
         repository=item.image.repository,
+        digest=item.digest,
     )
 
 
@@ -201,7 +176,7 @@ def _kept(item: PlanImage) -> ImageResult:
     return ImageResult(
         name=item.name,
         status="reused" if item.action == "reuse" else "skipped",
-        reference=item.tags[0],
+        reference=item.reference,
         digest=item.digest,
         platforms=item.platforms,
         tags=item.tags,
@@ -213,7 +188,7 @@ def _unbuilt(one: Unplanned) -> ImageResult:
     failure = None
     if error := one.error:
         failure = Failure(
-            kind="dockerfile",
+            kind="dockerfile" if isinstance(error, DockerfileError) else "registry",
             image=one.image.name,
             message=error.message,
             detail="",
@@ -223,7 +198,7 @@ def _unbuilt(one: Unplanned) -> ImageResult:
     return ImageResult(
         name=one.image.name,
         status="failed" if failure else "skipped",
-        reference=one.tags[0],
+        reference=one.tags[0] if one.tags else one.image.repository,
         digest=None,
         platforms=one.platforms,
         tags=one.tags,

@@ -23,6 +23,10 @@ OPTIONS = {
     "dry_run": "show the plan and do nothing",
     "json": "print the result (with --dry-run the plan) as JSON",
     "progress": "auto, plain, tty or quiet",
+    "event": "what the run is about, instead of what the CI or git says: push, tag, pull-request, schedule, manual",
+    "branch": "the branch that it is about",
+    "git_tag": "the git tag that it is about",
+    "allow_downgrade": "let aliases, latest and stable go back to something older",
 }
 
 
@@ -41,10 +45,15 @@ def build(
     dry_run: bool = False,
     json: bool = False,
     progress: str = "auto",
+    event: str | None = None,
+    branch: str | None = None,
+    git_tag: str | None = None,
+    allow_downgrade: bool = False,
 ) -> None:
     """Build images and what they are built on, and push them."""
     from imagewright.builds.request import request
     from imagewright.cli.planning import bake_options, named_plan, show_plan
+    from imagewright.events.local import ByHand
 
     asked = request(
         push=push,
@@ -56,9 +65,11 @@ def build(
         build_arg=build_arg or (),
         builder=builder,
         progress=progress,
+        allow_downgrade=allow_downgrade,
     )
     project = Project.open(c)
-    made = named_plan(project, names, asked)
+    project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)
+    made = named_plan(project, names, asked, registry="asked" if dry_run else "started")
     if dry_run:
         show_plan(project, made, as_json=json)
         return
@@ -77,6 +88,9 @@ def build(
         "bake": "print it as a docker-bake file for plain `docker buildx bake`",
         "platform": OPTIONS["platform"],
         "tag": OPTIONS["tag"],
+        "event": OPTIONS["event"],
+        "branch": OPTIONS["branch"],
+        "git_tag": OPTIONS["git_tag"],
     },
 )
 def plan(
@@ -88,13 +102,18 @@ def plan(
     bake: bool = False,
     platform: str | None = None,
     tag: str | None = None,
+    event: str | None = None,
+    branch: str | None = None,
+    git_tag: str | None = None,
 ) -> None:
     """Show what `build` would do, in build order; with --since, or without names, what `build-changed` would do."""
     from imagewright.builds.bake import bake_plan
     from imagewright.builds.request import request
     from imagewright.cli.planning import bake_options, named_plan, show_plan
+    from imagewright.events.local import ByHand
 
     project = Project.open(c)
+    project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)
     asked = request(platform=platform, tag=tag)
     if names and since is None and head is None:
         made = named_plan(project, names, asked)

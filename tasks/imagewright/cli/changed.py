@@ -58,12 +58,20 @@ def build_changed(
     dry_run: bool = False,
     json: bool = False,
     progress: str = "auto",
+    event: str | None = None,
+    branch: str | None = None,
+    git_tag: str | None = None,
+    allow_downgrade: bool = False,
 ) -> None:
     """Build what a change affects and what stands on it; all else is taken from the registry as it is."""
+    gc.disable()  # as above, until it is known whether there is anything to build
+    project = Project.open(c)
+    project.look_ahead()
     from imagewright.builds.request import request
     from imagewright.cli.comparing import compare, require_checked_out, say_comparison
     from imagewright.cli.planning import bake_options, show_plan
     from imagewright.cli.planning_changes import reusing_plan
+    from imagewright.events.local import ByHand
 
     asked = request(
         push=push,
@@ -75,16 +83,18 @@ def build_changed(
         build_arg=build_arg or (),
         builder=builder,
         progress=progress,
+        allow_downgrade=allow_downgrade,
     )
-    project = Project.open(c)
+    project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)
     if head is not None and not dry_run:
         require_checked_out(project, head)
     compared = compare(project, asked, since=since, head=head, forced=layer)
     say_comparison(project, compared)
-    made = reusing_plan(project, compared, asked, layer)
+    made = reusing_plan(project, compared, asked, layer, registry="asked" if dry_run else "started")
     if dry_run or not (made.images or made.unplanned or json):
         show_plan(project, made, as_json=json)
         return
+    gc.enable()
     from imagewright.cli.apply import apply_and_report
 
     apply_and_report(project, made, asked, bake_options(project, asked), as_json=json)

@@ -11,13 +11,17 @@ from imagewright.builds.plan import Head
 from imagewright.changes.base import Comparison, choose, everything, for_images
 from imagewright.changes.decide import Against, Decision, decide, removed
 from imagewright.changes.git_history import GitHistory
+from imagewright.changes.places import find
 from imagewright.changes.reason import Reason
 from imagewright.changes.snapshot import Ground, Snapshot
+from imagewright.cli.naming import Names
 from imagewright.cli.project import Project, host_platform
 from imagewright.cli.recording import adjusted
 from imagewright.errors import EnvironmentMissingError, ImagewrightError, UsageError
 from imagewright.events.ci import read_event
+from imagewright.events.local import ByHand
 from imagewright.tools.git import Change
+from imagewright.tools.later import Later
 
 if TYPE_CHECKING:
     from imagewright.builds.request import Request
@@ -41,6 +45,8 @@ class Compared:
     decisions: Mapping[str, Decision]
     against: Mapping[str, Sequence[Against]]
     removed: tuple[str, ...]
+    names: Names
+    event: Event
 
 
 def compare(
@@ -51,6 +57,7 @@ def compare(
     `forced` is a layer whose images are built in any case. UsageError: no such revision, no such layer.
     """
     comparing = _Comparing(project, asked, since=since, head=head)
+    comparing.look_ahead()
     snapshot = comparing.snapshot
     against = comparing.against()
     decisions = decide(snapshot, against.__getitem__, forced=_forced(project, snapshot, forced))
@@ -62,6 +69,8 @@ def compare(
         decisions=decisions,
         against=against,
         removed=removed(snapshot, comparing.base),
+        names=comparing.names,
+        event=comparing.event,
     )
 
 
@@ -75,6 +84,7 @@ class _Comparing:
         self._revision = head
         self._snapshots: dict[str, Against] = {}
         self._touched: dict[str, frozenset[str]] = {}  # by commit: the images that may differ from it
+        self._between: dict[str, Later[tuple[Change, ...]]] = {}  # by commit: what differs between it and HEAD
 
     @cached_property
     def repository(self) -> Repository | None:
@@ -99,7 +109,17 @@ class _Comparing:
         return Head(commit=commit.oid, time=commit.time, dirty=False)
 
     @cached_property
+    def _commit(self) -> str | None:
+        """That of `head`, without a wait until git has looked at the work tree."""
+        if self._revision is not None:
+            return self.head.commit
+        return self._project.checked_out.oid if self._project.checked_out else None
+
+    @cached_property
     def event(self) -> Event:
+        """Not the project's own: what a person's work tree is compared with does not depend on its branch."""
+        if self._project.by_hand != ByHand():
+            return self._project.event
         return read_event(self._project.environ, _read_file)
 
     @cached_property
@@ -118,12 +138,22 @@ class _Comparing:
         return tree_at(self._git, commit)
 
     @cached_property
+    def names(self) -> Names:
+        return Names(self._project, all_given=self._asked.tags)
+
+    @cached_property
     def comparison(self) -> Comparison:
         if self.repository is None and self._since != "registry":
             return everything("this is no git repository")
         if self.repository is None:
             return Comparison(commit=None, source="registry", why="asked for: --since registry", against="registry")
-        return choose(self.event, self.history, head=self.head.commit, since=self._since)
+        return choose(self.event, self.history, head=self._commit, since=self._since)
+
+    def look_ahead(self) -> None:
+        """Have git compare the commits while the images are read."""
+        commit = self.comparison.commit if self.comparison.against == "commit" else None
+        if commit:
+            self._between[commit] = Later(partial(self._git.changes, commit, self._commit or "HEAD"))
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -188,7 +218,9 @@ class _Comparing:
 
     def _changes(self, commit: str) -> tuple[Change, ...]:
         """What differs between a commit and what is to be built."""
-        found = {change.path: change for change in self._git.changes(commit, self.head.commit or "HEAD")}
+        begun = self._between.pop(commit, None)
+        between = begun.result() if begun else self._git.changes(commit, self._commit or "HEAD")
+        found = {change.path: change for change in between}
         for change in self._project.changes if self._is_worktree else ():
             before = found[change.path].before if change.path in found else change.before
             found[change.path] = Change(change.path, before, change.after)
@@ -198,28 +230,46 @@ class _Comparing:
         """By fingerprint where the published image carries one; else, or where it differs, by revision."""
         from imagewright.changes.published import Published
 
+        places = {name: self.names.places(self.snapshot.images[name]) for name in names}
+        fingerprints = {name: self.snapshot.fingerprint(name) for name in names}
         try:
-            answers = self._project.published(
-                {name: self._project.tags(self.snapshot.images[name], self._asked.tags)[0] for name in names}
-            )
+            finds = find(places, fingerprints, self._project.published)
         except EnvironmentMissingError as error:
             if self.comparison.against == "registry":
                 raise
             self._project.say(f"the registry cannot be asked what it has: {error.message}")
             return {name: self._states(self.comparison, name) for name in names}
-        found: dict[str, Sequence[Against]] = {}
-        others: dict[str, Answer] = {}
-        for name, answer in answers.items():
-            own = self.snapshot.fingerprint(name)
-            if isinstance(answer, Published) and answer.fingerprint is not None and answer.fingerprint == own:
-                found[name] = ()
-            else:
-                others[name] = answer
+        found: dict[str, Sequence[Against]] = {name: () for name, one in finds.items() if one.is_same}
+        # What another branch has published says nothing about this one's last build, unless no event names one.
+        strict = self.comparison.against == "registry"
+        others = {
+            name: one.answer if strict and one.last is None else one.last
+            for name, one in finds.items()
+            if not one.is_same
+        }
+        if self.comparison.bases:
+            found |= self._on_other_bases({name: finds[name].answer for name in found})
         revisions = {
             name: answer.revision if isinstance(answer, Published) else None for name, answer in others.items()
         }
         for name, comparison in self._by_revision(revisions).items():
             found[name] = self._other(name, others[name], comparison)
+        return found
+
+    def _on_other_bases(self, answers: Mapping[str, Answer]) -> Mapping[str, Sequence[Against]]:
+        """Those unchanged images of which it is not known that they stand on today's outside images, and why."""
+        from imagewright.changes.bases import moved
+        from imagewright.changes.published import Published
+        from imagewright.cli.outside import outside_of, todays_digests
+
+        uses = outside_of(self.snapshot, tuple(answers))
+        today = todays_digests(self._project, self._asked, uses)
+        found: dict[str, Sequence[Against]] = {}
+        for name, use in uses.items():
+            answer, dockerfile = answers[name], self.snapshot.images[name].dockerfile
+            recorded = answer.bases if isinstance(answer, Published) else {}
+            reasons = moved(use, recorded, today, dockerfile=dockerfile)
+            found[name] = tuple(Against(snapshot=self.snapshot, why="", differs=reason) for reason in reasons)
         return found
 
     def _by_revision(self, revisions: Mapping[str, str | None]) -> Mapping[str, Comparison]:

@@ -115,7 +115,7 @@ def needs_of(settings: Settings) -> Needs:
     from imagewright.references import Reference
     from imagewright.services.doctor import Needs
 
-    registry = Reference.parse(f"{settings.registry}/name")
+    registry = Reference.parse(f"{settings.registry[0]}/name")
     single = [platform for image in settings.images.values() for platform in image.platforms or ()]
     return Needs(
         registry=registry.domain,

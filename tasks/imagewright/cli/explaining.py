@@ -65,7 +65,7 @@ def show_dependents(project: Project, path: str, *, as_json: bool) -> None:
         found = snapshot.inputs(name)
         if isinstance(found, Unknown):
             unknown[name] = found.detail
-        elif sources := found.why(path):
+        elif sources := found.why(path) or _through_template(snapshot, name, found, path):
             direct[name] = sources
     if not direct and snapshot.tree.get(path) is None:
         raise UsageError(f"there is no file {path!r}", hint="a path from the repository's root, known to git")
@@ -182,6 +182,13 @@ def _chain(compared: Compared, planned: Mapping[str, PlanImage], name: str) -> I
         if first.parent is None:
             return
         name = first.parent
+
+
+def _through_template(snapshot: Snapshot, name: str, found: Inputs, path: str) -> tuple[Source, ...]:
+    """The Dockerfile, where it is made from this file."""
+    dockerfile = snapshot.images[name].dockerfile
+    made = snapshot.tree.generated.get(dockerfile)
+    return found.why(dockerfile) if made and path in made.sources else ()
 
 
 def _nearest(snapshot: Snapshot, name: str, direct: Mapping[str, Any]) -> str | None:

@@ -36,7 +36,7 @@ def login(c: Any, registry: str, user: str = "", password_stdin: bool = False) -
     terminal. It is never taken from the command line, where other users could read it: there is no --password.
     """
     project = Project.open(c)
-    host = registry_host(registry) if registry else Reference.parse(f"{project.settings.registry}/image").domain
+    host = registry_host(registry) if registry else Reference.parse(f"{project.settings.registry[0]}/image").domain
     credential = _credential(host, user, password_stdin, project.environ)
     asked = _check(host, credential)
     _keep(host, credential, project.environ)

@@ -34,11 +34,13 @@ def new(c: Context, name: str, base: str = DEFAULT_BASE, force: bool = False) ->
     project = Project.open(c)
     place = place_for(name, project.settings.discover)
     known = images_so_far(project)
+    if any(image.family == name for image in known.values()):
+        raise UsageError(f"the image {name} is there already, as a family", hint="add a tag to its image.yml")
     if name in known and known[name].dockerfile != place:
         raise UsageError(f"the image {name} is there already", where=known[name].dockerfile)
     if (project.root / place).exists() and not force:
         raise UsageError("is there already", where=place, hint="choose another name, or overwrite it with --force")
-    source = known[base].repository if base in known else pinned(base)
+    source = reference(known[base]) if base in known else pinned(base)
     write(project.root / place, dockerfile(name, source, reset_user=base in known))
     project.say(f"{place} is written. Change it to your needs, then: invoke build {name}")
 
@@ -66,6 +68,11 @@ def pinned(base: str) -> str:
         hint = f"name a release, for example --base {DEFAULT_BASE}"
         raise UsageError(f"the base {base} changes without notice", hint=hint)
     return base
+
+
+def reference(image: Image) -> str:
+    """How another Dockerfile here names an image."""
+    return f"{image.repository}:{image.own_tag}" if image.own_tag else image.repository
 
 
 def images_so_far(project: Project) -> Mapping[str, Image]:

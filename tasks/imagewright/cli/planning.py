@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from invoke.exceptions import Exit
 
 from imagewright.builds.plan import Plan, Reason, plan_named, to_json
 from imagewright.builds.request import Request
+from imagewright.cli.naming import Names
 from imagewright.cli.project import Project
 from imagewright.cli.recording import adjusted, recorded
 from imagewright.cli.table import show_table
@@ -16,31 +17,65 @@ from imagewright.images.model import BuildSecret
 from imagewright.images.selection import select
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from imagewright.builds.bake import BakeOptions
+    from imagewright.changes.snapshot import Snapshot
+    from imagewright.cli.settling import Settled
+
+Registry = Literal["silent", "asked", "started"]
+"""Whether the registry is asked what it has, and before a push started where it is one of this machine's services."""
 
 _REASONS = 3  # of one image, in a table
 
 
-def named_plan(project: Project, names: str, asked: Request) -> Plan:
-    """The plan for the names of the command line."""
+def named_plan(project: Project, names: str, asked: Request, *, registry: Registry = "silent") -> Plan:
+    """The plan for the names of the command line.
+
+    Where the registry is asked, versions that are published stand or are refused, and what has something newer keeps
+    it; otherwise the tags are as the rules give them.
+    """
     named: dict[str, tuple[str, ...]] = {}
     for chosen in select(names, project.images):
         given = named.get(chosen.name, ())
         named[chosen.name] = (*given, chosen.tag) if chosen.tag else given
     # `--tag 1.2` is about the images that were named: another one's 1.2 is not theirs to move.
-    given_tags = {name: tags or asked.tags for name, tags in named.items()}
+    called = Names(project, {name: tags or asked.tags for name, tags in named.items()})
     snapshot = project.snapshot(lambda image: adjusted(image, asked))
     needed = {*named, *(ancestor for name in named for ancestor in project.graph.ancestors(name))}
+    wanted = [name for name in project.graph.order() if name in needed]
+    called.require(project.by_name[name] for name in wanted)
+    settled = names_of_run(project, called, snapshot, wanted, asked, registry)
     return plan_named(
         list(named),
+        standing=settled.standing,
         images=project.by_name,
         graph=project.graph,
         head=project.head,
-        tags={image.name: project.tags(image, given_tags.get(image.name, ())) for image in project.images},
+        namings=settled.namings,
         platforms=asked.platforms,
         inputs=recorded(snapshot, needed),
-        broken=project.broken,
+        broken={**settled.refused, **project.broken},
     )
+
+
+def names_of_run(
+    project: Project, called: Names, snapshot: Snapshot, wanted: Sequence[str], asked: Request, registry: Registry
+) -> Settled:
+    """The names of the images that a run may give, and what the registry has to say about them."""
+    from imagewright.cli.settling import Settled, say_held_back, settle
+
+    images = [snapshot.images[name] for name in wanted]
+    before = {image.name: called.naming(image) for image in images}
+    if registry == "silent" or asked.output != "push" or not wanted:
+        return Settled(namings=before)
+    if registry == "started":
+        from imagewright.cli.preparing import ensure_registry
+
+        ensure_registry(project, images)
+    settled = settle(project, called, snapshot, wanted, allow_downgrade=asked.allow_downgrade)
+    say_held_back(project, before, settled.namings)
+    return settled
 
 
 def bake_options(project: Project, asked: Request) -> BakeOptions:
@@ -59,6 +94,7 @@ def bake_options(project: Project, asked: Request) -> BakeOptions:
             for secret in image.secrets
             if secret.optional and not _is_there(project, secret)
         },
+        generated={path: made.content.decode() for path, made in project.survey.generated.items()},
         source=project.repository.origin() if project.repository else None,
     )
 
@@ -90,7 +126,7 @@ def _show_table(made: Plan) -> None:
         [
             item.action,
             item.name,
-            ", ".join(item.tags),
+            item.reference + (f" and {len(item.tags) - 1} more" if len(item.tags) > 1 else ""),
             ", ".join(item.platforms),
             ", ".join(f"{parent.name} ({parent.origin})" for parent in item.parents) or "",
             "; ".join(_told(reason) for reason in item.reasons[:_REASONS])
@@ -98,4 +134,4 @@ def _show_table(made: Plan) -> None:
         ]
         for item in made.images
     ]
-    show_table(("action", "image", "references", "platforms", "parents", "because"), rows)
+    show_table(("action", "image", "reference", "platforms", "parents", "because"), rows)

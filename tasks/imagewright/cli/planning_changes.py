@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from imagewright.builds.plan import Base, Plan, Reason, plan_changed
+from imagewright.builds.plan import Base, Plan, Reason, Standing, plan_changed
 from imagewright.builds.request import Request
+from imagewright.changes.places import find
 from imagewright.changes.reuse import Selection, judge, select
 from imagewright.cli.comparing import Compared, compare, say_comparison
+from imagewright.cli.planning import Registry, names_of_run
 from imagewright.cli.project import Project
 from imagewright.cli.recording import recorded
 from imagewright.errors import EnvironmentMissingError
@@ -22,15 +24,21 @@ UNCHANGED = Reason(kind="unchanged", detail="nothing that it depends on has chan
 
 def affected_plan(project: Project, compared: Compared, asked: Request, layer: str | None = None) -> Plan:
     """What has changed, with all that stands on it. The registry is not asked."""
+    built = {name: compared.decisions[name].reasons for name in _start(compared, layer)}
+    return _plan(project, compared, asked, Selection(built=built, reused={}), registry="silent")
+
+
+def reusing_plan(
+    project: Project, compared: Compared, asked: Request, layer: str | None = None, *, registry: Registry = "asked"
+) -> Plan:
+    """The same, and what the builds need of the rest: from the registry where it has it, else built too.
+
+    A git tag names every image: those that have not changed get its tags as they are.
+    """
     start = _start(compared, layer)
-    return _plan(
-        project, compared, asked, Selection(built={n: compared.decisions[n].reasons for n in start}, reused={})
-    )
-
-
-def reusing_plan(project: Project, compared: Compared, asked: Request, layer: str | None = None) -> Plan:
-    """The same, and what the builds need of the rest: from the registry where it has it, else built too."""
-    return _plan(project, compared, asked, _selection(project, compared, asked, _start(compared, layer)))
+    wanted = tuple(compared.snapshot.graph.order()) if compared.event.kind == "tag" and layer is None else ()
+    selection = _selection(project, compared, start, wanted)
+    return _plan(project, compared, asked, selection, retagged=wanted, registry=registry)
 
 
 def plan_of_changes(project: Project, asked: Request, names: str, *, since: str | None, head: str | None) -> Plan:
@@ -43,7 +51,7 @@ def plan_of_changes(project: Project, asked: Request, names: str, *, since: str 
     named = [one.name for one in select_images(names, tuple(compared.snapshot.images.values()))]
     wanted = {*named, *(ancestor for name in named for ancestor in graph.ancestors(name))}
     start = [name for name in graph.order() if name in wanted and compared.decisions[name].changed]
-    selection = _selection(project, compared, asked, start)
+    selection = _selection(project, compared, start)
     skipped = {name: (UNCHANGED,) for name in named if name not in selection.built and name not in selection.reused}
     return _plan(project, compared, asked, selection, skipped)
 
@@ -57,26 +65,28 @@ def _start(compared: Compared, layer: str | None) -> list[str]:
     return [name for name in graph.order() if name in chosen]
 
 
-def _selection(project: Project, compared: Compared, asked: Request, start: list[str]) -> Selection:
+def _selection(project: Project, compared: Compared, start: Sequence[str], wanted: Sequence[str] = ()) -> Selection:
     snapshot = compared.snapshot
 
     def usable(names: Collection[str]) -> Mapping[str, Published | str]:
-        references = {name: project.tags(snapshot.images[name], asked.tags)[0] for name in names}
+        since = compared.comparison.tag
+        places = {name: compared.names.places(snapshot.images[name], since=since) for name in names}
+        fingerprints = {name: snapshot.fingerprint(name) for name in names}
         try:
-            answers = project.published(references)
+            found = find(places, fingerprints, project.published)
         except EnvironmentMissingError as error:
             return dict.fromkeys(names, f"the registry cannot be asked: {error.message}")
         return {
             name: judge(
-                answers[name],
-                reference=references[name],
-                fingerprint=snapshot.fingerprint(name),
+                found[name].answer,
+                reference=found[name].reference,
+                fingerprint=fingerprints[name],
                 platforms=snapshot.images[name].platforms,
             )
             for name in names
         }
 
-    return select(start, compared.decisions, snapshot.graph, usable)
+    return select(start, compared.decisions, snapshot.graph, usable, wanted=wanted)
 
 
 def _plan(
@@ -85,19 +95,27 @@ def _plan(
     asked: Request,
     selection: Selection,
     skipped: Mapping[str, tuple[Reason, ...]] | None = None,
+    *,
+    retagged: Sequence[str] = (),
+    registry: Registry = "asked",
 ) -> Plan:
     snapshot, comparison = compared.snapshot, compared.comparison
-    shown = [*selection.built, *selection.reused, *(skipped or ())]
+    named = [*selection.built, *(name for name in selection.reused if name in retagged)]
+    if registry != "silent":
+        compared.names.require(snapshot.images[name] for name in named)
+    settled = names_of_run(project, compared.names, snapshot, named, asked, registry)
+    unchanged = {name: Standing(digest=found.digest) for name, found in selection.reused.items()}
     return plan_changed(
-        selection.built,
-        reused={name: found.digest for name, found in selection.reused.items()},
+        {name: reasons for name, reasons in selection.built.items() if name not in settled.standing},
+        reused={**unchanged, **settled.standing},
+        retagged={*retagged, *settled.standing},
         skipped=skipped,
         images=snapshot.images,
         graph=snapshot.graph,
         base=Base(commit=comparison.commit, source=comparison.source, why=comparison.why),
         head=compared.head,
-        tags={name: project.tags(snapshot.images[name], asked.tags) for name in shown},
-        inputs=recorded(snapshot, shown),
-        broken=snapshot.readings.broken,
+        namings=settled.namings,
+        inputs=recorded(snapshot, [*selection.built, *selection.reused, *(skipped or ())]),
+        broken={**settled.refused, **snapshot.readings.broken},
         removed=compared.removed,
     )

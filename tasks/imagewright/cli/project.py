@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from imagewright.builds.plan import Head
@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from imagewright.changes.snapshot import Snapshot
     from imagewright.config.models import Settings
     from imagewright.errors import DockerfileError
+    from imagewright.events.event import Event
+    from imagewright.events.local import ByHand
     from imagewright.images.dockerfile.cache import ReadingCache
     from imagewright.images.graph import Graph
     from imagewright.images.model import Image, Reading
     from imagewright.images.readings import Readings
     from imagewright.images.records import Records
+    from imagewright.images.survey import Survey
     from imagewright.images.tree import Tree
     from imagewright.services.places import Places
-    from imagewright.tools.git import Change, Repository
+    from imagewright.tags.model import Occasion
+    from imagewright.tools.git import Change, Commit, Repository
+
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 class Project:
@@ -31,6 +38,7 @@ class Project:
     def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
         self.root = root
         self.environ = environ
+        self.by_hand: ByHand | None = None  # what the command line says about the run; before `event` is asked for
 
     @classmethod
     def open(cls, context: Any) -> Self:
@@ -64,11 +72,23 @@ class Project:
     @cached_property
     def images(self) -> tuple[Image, ...]:
         """All images, by name."""
-        from imagewright.images.catalog import catalog
+        return self.survey.images
+
+    @cached_property
+    def survey(self) -> Survey:
+        """All images, and what was made for the members of families."""
         from imagewright.images.discover import discover
+        from imagewright.images.survey import survey
+        from imagewright.tags.members import FamilyVersions
 
         settings = self.known_settings
-        return catalog(settings, discover(self.root, settings.discover), host_platform=host_platform())
+        found = discover(self.root, settings.discover)
+        return survey(settings, found, self._inside, host_platform=host_platform(), rules=FamilyVersions())
+
+    def _inside(self, path: str) -> bytes | None:
+        """A file's bytes, where no link leads out of the repository."""
+        full = (self.root / path).resolve()
+        return self._on_disk(path) if full.is_relative_to(self.root.resolve()) else None
 
     @cached_property
     def by_name(self) -> Mapping[str, Image]:
@@ -87,9 +107,36 @@ class Project:
         """The commit that is checked out, and whether the work tree differs from it."""
         from imagewright.builds.plan import NO_HEAD, Head
 
-        if self.repository is None or (commit := self.repository.head()) is None:
+        if (commit := self.checked_out) is None:
             return NO_HEAD
         return Head(commit=commit.oid, time=commit.time, dirty=bool(self.changes))
+
+    @cached_property
+    def checked_out(self) -> Commit | None:
+        """The commit alone, for which nobody has to wait until git has looked at the work tree."""
+        return self._asked.head.result() if self._asked else None
+
+    @cached_property
+    def event(self) -> Event:
+        """What this run is about: the CI's word or the local git state, and what the command line says over it."""
+        from imagewright.events.ci import read_event
+        from imagewright.events.local import given_event, local_event
+
+        event = read_event(self.environ, lambda path: Path(path).read_bytes())
+        if event.kind == "local":
+            event = local_event(self.repository)
+        return given_event(event, self.by_hand)
+
+    @cached_property
+    def occasion(self) -> Occasion:
+        """What tags depend on beside the image."""
+        from datetime import UTC, datetime
+
+        from imagewright.tags.model import Occasion
+
+        head = self.head
+        today = f"{datetime.now(UTC):%Y%m%d}"
+        return Occasion(event=self.event, commit=head.commit, dirty=head.dirty, date=today)
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
@@ -104,13 +151,6 @@ class Project:
         """Have git look at the work tree while other things are done: it takes longest in a large repository."""
         _ = self._asked
 
-    def tags(self, image: Image, given: Sequence[str] = ()) -> tuple[str, ...]:
-        """The full references that a build of the image gets now."""
-        from imagewright.tags.policy import default_tags, own_tags
-
-        tags = given or own_tags(default_tags(self.head.commit, dirty=self.head.dirty), image.publishes)
-        return tuple(f"{image.repository}:{tag}" for tag in tags)
-
     @cached_property
     def reading_cache(self) -> ReadingCache:
         """What Dockerfiles said before, kept between runs."""
@@ -122,15 +162,20 @@ class Project:
     def _read(self) -> Readings:
         from imagewright.images.readings import read_all
 
-        readings = read_all(self.images, self.content, self.reading_cache)
+        readings = read_all(self.images, self.content, self.reading_cache, self.survey.broken)
         self.reading_cache.save()
         return readings
 
     def content(self, path: str) -> bytes | None:
-        """A file's bytes; None where it cannot be read."""
+        """A file's bytes, also of one that is made from others; None where it cannot be read."""
+        made = self.survey.generated.get(path)
+        return made.content if made else self._on_disk(path)
+
+    def _on_disk(self, path: str) -> bytes | None:
+        from imagewright.images.tree import read_file
+
         try:
-            with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 - a Path for each of a thousand is slow
-                return file.read()
+            return read_file(f"{self.root}/{path}")  # a Path for each of a thousand is slow
         except OSError:
             return None
 
@@ -169,15 +214,17 @@ class Project:
         from imagewright.images.tree import tree_of_folder, tree_of_worktree
 
         if self.repository is None:
-            return tree_of_folder(self.root)
-        return tree_of_worktree(self.repository, self.committed, self.changes)[0]
+            tree = tree_of_folder(self.root)
+        else:
+            tree = tree_of_worktree(self.repository, self.committed, self.changes)[0]
+        return tree.overlaid(self.survey.generated)
 
     @cached_property
     def committed(self) -> Records:
         """All files of HEAD."""
         from imagewright.images.records import Records
 
-        return Records.read(self._asked.listing.result() if self._asked and self.head.commit else b"")
+        return Records.read(self._asked.listing.result() if self._asked and self.checked_out else b"")
 
     def snapshot(self, adjust: Callable[[Image], Image] = lambda image: image) -> Snapshot:
         """The work tree as it is now, read; `adjust` is what the command line makes of an image."""
@@ -188,17 +235,40 @@ class Project:
         images, readings = tuple(map(adjust, self.images)), self._read
         graph = self.graph if images == self.images else None
         if graph is None:
-            readings = read_all(images, self.content, self.reading_cache)
+            readings = read_all(images, self.content, self.reading_cache, self.survey.broken)
             graph = Graph(images, edges(images, readings.by_name))
         settings = self.known_settings
-        return Snapshot(readings, graph, self.tree, bases=settings.bases, patterns=settings.discover)
+        return Snapshot(
+            readings,
+            graph,
+            self.tree,
+            bases=settings.bases,
+            patterns=settings.discover,
+            consulted=self.survey.consulted,
+        )
 
-    def published(self, references: Mapping[str, str]) -> Mapping[str, Answer]:
+    def published(self, references: Mapping[_Key, str]) -> Mapping[_Key, Answer]:
         """What the registries have at these references, by the keys; EnvironmentMissingError: one is not reached."""
         from imagewright.changes.published import look_up
         from imagewright.registry.client import Registry
 
         return look_up(references, Registry, self.places.cache / "published.json")
+
+    def published_tags(self, repositories: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """All tags of each repository; EnvironmentMissingError: a registry is not reached."""
+        from imagewright.references import Reference
+        from imagewright.registry.client import Registry
+
+        hosts: dict[str, dict[str, str]] = {}
+        for repository in repositories:
+            reference = Reference.parse(repository)
+            hosts.setdefault(reference.domain, {})[repository] = reference.path
+        found: dict[str, tuple[str, ...]] = {}
+        for host, paths in sorted(hosts.items()):
+            with Registry(host) as registry:
+                listed = registry.concurrently(registry.tags, paths.values())
+                found |= {repository: tags or () for repository, tags in zip(paths, listed, strict=True)}
+        return found
 
 
 class _Asked:
@@ -207,6 +277,7 @@ class _Asked:
     def __init__(self, repository: Repository) -> None:
         from imagewright.tools.later import Later
 
+        self.head = Later(repository.head)
         self.changes = Later(repository.changes_of_worktree)
         self.listing = Later(lambda: repository.listing("HEAD"))
 

@@ -54,7 +54,10 @@ def graph(c: Context, format: str = "", output: str = "") -> None:  # noqa: A002
 
 def listing(project: Project) -> list[dict[str, Any]]:
     """One entry an image, in build order. The parents of a Dockerfile that cannot be read are not known: null."""
-    graph = project.graph
+    from imagewright.builds.plan import references
+    from imagewright.cli.naming import Names
+
+    graph, names = project.graph, Names(project)
     return [
         {
             "name": image.name,
@@ -65,7 +68,7 @@ def listing(project: Project) -> list[dict[str, Any]]:
             "platforms": list(image.platforms),
             "dockerfile": image.dockerfile,
             "context": image.context,
-            "tags": list(project.tags(image)),
+            "tags": list(references(image, names.naming(image))),
         }
         for image in (project.by_name[name] for name in graph.order())
     ]
@@ -100,5 +103,7 @@ def write(path: Path, text: str) -> None:
 
 def warn(project: Project) -> None:
     """Say which Dockerfiles could not be read: their images are shown without what they are built on."""
-    for error in project.broken.values():
+    for notice in project.survey.notices:
+        project.say(f"note: {notice}")
+    for error in dict.fromkeys(map(str, project.broken.values())):
         project.say(f"warning: {error}")

@@ -125,7 +125,8 @@ def _type_of_member(member: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin is tuple:
-        return f"list of {_type(arguments[0])}s"
+        items = _type(arguments[0])
+        return f"list of {items}" if "`" in items else f"list of {items}s"
     if origin is dict:
         return f"mapping of names to {_type(arguments[1])}s"
     return _SCALARS.get(member, "section")

@@ -6,11 +6,12 @@ The JSON Schema and docs/configuration.md are generated from the descriptions he
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from imagewright.config.patterns import check_pattern
+from imagewright.config.tag_templates import check_tag_glob, check_tag_template, check_version
 from imagewright.references import InvalidReferenceError, Reference
 
 _PLATFORM = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
@@ -43,6 +44,40 @@ def _check_template(text: str) -> str:
 
 Platform = Annotated[str, AfterValidator(_check_platform), Field(json_schema_extra={"pattern": _PLATFORM})]
 Registry = Annotated[str, AfterValidator(_check_registry)]
+
+
+class _Or:
+    """In the JSON Schema: the type itself, or what this says."""
+
+    def __init__(self, **other: Any) -> None:
+        self._other = other
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [handler(core), self._other]}
+
+
+def _each_once(registries: tuple[str, ...]) -> tuple[str, ...]:
+    for registry in registries:
+        if registries.count(registry) > 1:
+            raise ValueError(f"`{registry}` stands twice")
+    return registries
+
+
+def _one_or_more(given: object) -> object:
+    if isinstance(given, dict):
+        raise ValueError("must be a text or a list of texts, not a mapping")
+    return (given,) if isinstance(given, str) else given
+
+
+Registries = Annotated[
+    tuple[Registry, ...], AfterValidator(_each_once), BeforeValidator(_one_or_more), _Or(type="string")
+]
+TagTemplate = Annotated[str, AfterValidator(check_tag_template)]
+TagGlob = Annotated[str, AfterValidator(check_tag_glob)]
+Version = Annotated[str, AfterValidator(check_version)]
+Sort = Literal["date", "version", "parts"]
+AliasStrategy = Literal["parts", "semver", "none"]
+EventKind = Literal["push", "tag", "pull-request", "merge-group", "schedule", "manual", "local"]
 RepositoryTemplate = Annotated[str, AfterValidator(_check_template)]
 Pattern = Annotated[str, AfterValidator(check_pattern)]
 
@@ -125,7 +160,12 @@ class ImageSettings(Section):
     title: str | None = Field(
         default=None, description="The label org.opencontainers.image.title; the default is the name."
     )
-    version: str | None = Field(default=None, description="The label org.opencontainers.image.version.")
+    version: Version | None = Field(
+        default=None,
+        description="The version that the default branch publishes, with its aliases, and the label "
+        "org.opencontainers.image.version.",
+    )
+    aliases: AliasStrategy | None = Field(default=None, description="Overrides the top level's `tags.aliases`.")
     paths: tuple[str, ...] = Field(
         default=(), description="Files or globs the image depends on, beyond what its Dockerfile says."
     )
@@ -134,6 +174,63 @@ class ImageSettings(Section):
         description="Globs of the tags that this image gives out, where several images share one repository: "
         "`[base-*]`. The tag of a reference then tells which of them is meant; one without globs is meant by all other "
         "tags.",
+    )
+
+
+class TagCondition(Section):
+    """When a rule gives its tags; everything that is said must hold."""
+
+    event: tuple[EventKind, ...] | None = Field(
+        default=None, min_length=1, description="The kinds of event that it is about."
+    )
+    default_branch: bool | None = Field(
+        default=None,
+        description="Whether the run is about the default branch itself (`true`) or not (`false`).",
+    )
+    branch: tuple[str, ...] | None = Field(default=None, min_length=1, description="Globs of branches.")
+    git_tag: tuple[str, ...] | None = Field(default=None, min_length=1, description="Globs of git tags.")
+    image: tuple[str, ...] | None = Field(default=None, min_length=1, description="Names or globs of images.")
+    layer: tuple[str, ...] | None = Field(default=None, min_length=1, description="Names or globs of layers.")
+
+
+class TagRule(Section):
+    """One way to tags. A rule that is switched off (`false`) has none."""
+
+    tags: tuple[TagTemplate, ...] = Field(
+        min_length=1,
+        description="Templates: `{sha}`, `{sha7}`, `{branch}`, `{pr}`, `{git_tag}`, `{version}`, `{date}`, `{layer}`, "
+        "`{name}`. One whose value is not there gives no tag.",
+    )
+    aliases: bool = Field(
+        default=False, description="Whether the versions that it gives take their aliases: 1.2.3 is 1.2 and 1, too."
+    )
+    when: TagCondition = Field(default=TagCondition(), description="When it applies; the default is always.")
+
+
+def _switched_off(given: object) -> object:
+    return TagRule.model_construct(tags=()) if given is False or given == "false" else given
+
+
+class Tags(Section):
+    """What images are called."""
+
+    rules: dict[str, Annotated[TagRule, BeforeValidator(_switched_off), _Or(const=False)]] = Field(
+        default={},
+        description="Rules by name. One with the name of a default rule replaces it, `false` switches it off; "
+        "[tags.md](tags.md) lists the defaults.",
+    )
+    aliases: AliasStrategy = Field(
+        default="parts",
+        description="How versions are compared: `parts` (numbers between dots, as many as there are), `semver`, or "
+        "`none`: no aliases.",
+    )
+    immutable: bool = Field(
+        default=True, description="Whether a version tag that is published is never given other content."
+    )
+    protected: tuple[TagGlob, ...] = Field(
+        default=("latest", "stable", "*-stable"),
+        description="Globs of tags that pull requests, forks and feature branches can never move, beside versions and "
+        "their aliases and the default branch's own tag.",
     )
 
 
@@ -156,23 +253,28 @@ class Services(Section):
 class Settings(Section):
     """The whole configuration of a repository of images."""
 
-    registry: Registry = Field(
-        default="localhost:5050", description="The registry's host, with a path where there is one: `ghcr.io/me`."
+    registry: Registries = Field(
+        default=("localhost:5050",),
+        min_length=1,
+        description="The registry's host, with a path where there is one: `ghcr.io/me`. Of several, as a list, the "
+        "first is built for, and what it gets is published to the others, too.",
     )
     repository: RepositoryTemplate = Field(
         default="{registry}/{name}", description="How an image's repository is composed from `{registry}` and `{name}`."
     )
     discover: tuple[Pattern, ...] = Field(
         min_length=1,
-        default=("Dockerfiles/Dockerfile.<name>",),
+        default=("Dockerfiles/Dockerfile.<name>", "images/<name>/image.yml"),
         description="Where Dockerfiles are: `<name>` is captured, `*` and `**` are globs. Where the file's own name "
-        "lacks `<name>` (`images/<name>/Dockerfile`), its folder is the context, else the repository root.",
+        "lacks `<name>` (`images/<name>/Dockerfile`), its folder is the context, else the repository root. A file that "
+        "ends in `.yml` is a family's (docs/families.md).",
     )
     platforms: tuple[Platform, ...] = Field(
         default=(), description="What is built for; the default is the host's platform."
     )
     layers: dict[str, Layer] = Field(default={}, description="Tiers of images, the lowest first.")
     builder: Builder = Field(default=Builder(), description="Who executes the builds.")
+    tags: Tags = Field(default=Tags(), description="What images are called.")
     images: dict[str, ImageSettings] = Field(default={}, description="What single images do differently, by name.")
     bases: dict[str, DebianBase] = Field(
         default={}, description="How a base image is made where its registry cannot be reached, by reference."

@@ -1,7 +1,7 @@
 """Settings kept between runs as plain values: a command that changes nothing need not load the models again.
 
 One JSON file, by the configuration's content and environment. It is only ever a shortcut: broken, or not writable, it
-is as if it were not there.
+is as if it were not there. A second one comes with this package, and has the defaults.
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 
     from imagewright.config.models import Settings
 
+DEFAULTS = Path(__file__).with_name("defaults.json")
+"""The settings where there is neither a file nor a variable; made by `python -m imagewright.config.schema --write`."""
+
 _KEPT = 50
-_CREDENTIALS = "IMAGEWRIGHT_LOGIN_"  # no settings, and a file is no place for a password's digest
+# What is no setting (`config.environment`, RESERVED): and a file is no place for a password's digest.
+_NO_SETTINGS = ("IMAGEWRIGHT_LOGIN_", "IMAGEWRIGHT_CACHE_DIR", "IMAGEWRIGHT_STATE_DIR")
 
 
 def remembered(root: Path, environ: Mapping[str, str], memory: Path) -> Settings:
     """What `load` gives, to be read and not to be copied: on a second call it is no model. ConfigError as `load`."""
     data = content(root)
     key = _key(data, environ)
+    if key == _key(None, {}):
+        with suppress(KeyError, TypeError, ValueError):
+            return cast("Settings", _plain(_load(DEFAULTS)[key]))
     known = _load(memory)
     with suppress(KeyError, TypeError, ValueError):
         return cast("Settings", _plain(known[key]))
@@ -42,13 +49,18 @@ def remembered(root: Path, environ: Mapping[str, str], memory: Path) -> Settings
     return settings
 
 
+def defaults() -> str:
+    """What DEFAULTS should have in it: it counts only while the models are those that it was made from."""
+    return json.dumps({_key(None, {}): _tagged(load_bytes(None, {}))}, indent=2) + "\n"
+
+
 def _key(data: bytes | None, environ: Mapping[str, str]) -> str:
     # the models' own text stands for their version: a default that changes makes other settings of the same file
     models = Path(__file__).with_name("models.py").read_bytes()
     given = sorted(
         (name, value)
         for name, value in environ.items()
-        if name.startswith("IMAGEWRIGHT_") and not name.startswith(_CREDENTIALS)
+        if name.startswith("IMAGEWRIGHT_") and not name.startswith(_NO_SETTINGS)
     )
     hashed = hashlib.sha256(models + json.dumps(given).encode() + b"\0")
     hashed.update(b"no file" if data is None else b"file\0" + data)

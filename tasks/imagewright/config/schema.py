@@ -1,6 +1,6 @@
 """The JSON Schema of config/images.yml and its reference, docs/configuration.md, both made from the models.
 
-`python -m imagewright.config.schema --write` renews the two committed files.
+`python -m imagewright.config.schema --write` renews the two committed files, and the defaults as plain values.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from imagewright.config.environment import RESERVED, variables
 from imagewright.config.keys import Key, keys, label
 from imagewright.config.models import Settings
+from imagewright.config.remembered import DEFAULTS, defaults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,12 +117,13 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the schema, or with `--write` renew both committed files of this checkout."""
+    """Print the schema, or with `--write` renew the committed files of this checkout."""
     text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     if arguments != ["--write"]:
         sys.stdout.write(text)
         return
     SCHEMA_FILE.write_text(text, encoding="utf-8")
+    DEFAULTS.write_text(defaults(), encoding="utf-8")
     (_HERE.parents[2] / "docs/configuration.md").write_text(reference(), encoding="utf-8")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from imagewright.config.keys import label, siblings
 from imagewright.config.models import Settings
@@ -38,25 +38,35 @@ _HOW: Mapping[str, str] = {
 }
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
 def validate(values: Any, where: Callable[[tuple[str | int, ...]], str]) -> Settings | list[ConfigError]:
     """The settings, or all problems; `where` says for a path of keys where it was written."""
+    return validate_as(Settings, values, where)
+
+
+def validate_as(
+    model: type[_Model], values: Any, where: Callable[[tuple[str | int, ...]], str]
+) -> _Model | list[ConfigError]:
+    """The same for another file's model."""
     try:
-        return Settings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         return [
-            _problem(details, where(details["loc"]))
+            _problem(details, where(details["loc"]), model)
             for details in error.errors(include_url=False)
             # A list whose items are all wrong counts as empty, too.
             if not (details["type"] == "too_short" and details["input"])
         ]
 
 
-def _problem(details: ErrorDetails, where: str) -> ConfigError:
+def _problem(details: ErrorDetails, where: str, model: type[BaseModel]) -> ConfigError:
     path, kind, found = details["loc"], details["type"], details["input"]
     context: Mapping[str, Any] = details.get("ctx", {})
     key = f"`{label(path)}`" if path else "the file"
     if kind == "extra_forbidden":
-        known = siblings(Settings, path)
+        known = siblings(model, path)
         hint = near(str(path[-1]), known) or (f"known keys: {listed(known)}" if known else None)
         return ConfigError(f"unknown key {key}", where=where, hint=hint)
     if kind == "missing":

@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from imagewright.images.tree import Tree
 
 DEFAULT_PATTERN = f"Dockerfiles/Dockerfile.{NAME}"
+FAMILY_PATTERN = f"images/{NAME}/image.yml"
+DEFAULT_PATTERNS = (DEFAULT_PATTERN, FAMILY_PATTERN)
 EVERY_IMAGE = "all"
 """The word that the command line takes for every image: no image can have it as its name."""
 
 # The ignore file of a single Dockerfile (BuildKit) stands beside it; the others are what editors and merges leave.
 _NOT_A_DOCKERFILE = (".dockerignore", "~", ".swp", ".swo", ".orig", ".bak", ".rej")
 _GLOB = re.compile(r"(\*|<name>)")
+
+
+class NoImagesError(ConfigError):
+    """There are no images where they usually are: not every task needs some."""
 
 
 def discover(root: Path, patterns: Sequence[str]) -> tuple[Found, ...]:
@@ -38,9 +44,15 @@ def discover(root: Path, patterns: Sequence[str]) -> tuple[Found, ...]:
     is its own folder when its file name does not carry the name, else the repository root.
 
     ConfigError lists all of: a pattern that finds nothing, a name that is no repository name, two Dockerfiles for one
-    name, a link to nothing.
+    name, a link to nothing. Of the default patterns it is enough that one finds something.
     """
-    return _discover(Disk(root), patterns, nothing=lambda pattern: _nothing(root, pattern))
+    if tuple(patterns) != DEFAULT_PATTERNS:
+        return _discover(Disk(root), patterns, nothing=lambda pattern: _nothing(root, pattern))
+    found = _discover(Disk(root), patterns)
+    if not found:
+        problem = _nothing(root, DEFAULT_PATTERN)
+        raise NoImagesError(problem.message, where=problem.where, hint=problem.hint)
+    return found
 
 
 def discover_in(tree: Tree, patterns: Sequence[str]) -> tuple[Found, ...]:
@@ -63,12 +75,24 @@ def _discover(
             by_file.setdefault(path, Found(name=name, dockerfile=path, context=context, pattern=pattern))
     found = sorted(by_file.values(), key=lambda one: (one.name, one.dockerfile))
     problems += [
-        problem for one in found if (problem := _name_problem(one)) or (problem := folders.problem(one.dockerfile))
+        problem
+        for one in found
+        # a family's file may give it another name
+        if (not one.is_family and (problem := _name_problem(one))) or (problem := folders.problem(one.dockerfile))
     ]
     problems += [_twice(first, second) for first, second in pairwise(found) if first.name == second.name]
     if problems:
         raise combined(problems)
     return tuple(found)
+
+
+def check_names(found: Sequence[Found]) -> None:
+    """ConfigError where an image's name is none, or two have the same: for names that the files themselves give."""
+    ordered = sorted(found, key=lambda one: (one.name, one.dockerfile))
+    problems = [problem for one in ordered if (problem := _name_problem(one))]
+    problems += [_twice(first, second) for first, second in pairwise(ordered) if first.name == second.name]
+    if problems:
+        raise combined(problems)
 
 
 def may_find(patterns: Sequence[str], path: str, *, on_the_way: bool = False) -> bool:

@@ -80,6 +80,8 @@ class _Finder:
                 where=where,
                 hint="give each its own `repository`, or say with `publishes` which tags each gives out",
             )
+        if not candidates and not reference.digest and (by_tag := self._shelf.family(reference)):
+            raise _no_such_tag(reference, by_tag, where)
         if candidates and candidates[0].name == child.name:
             self._refuse_itself(child, reference, where)
             return None
@@ -94,6 +96,15 @@ class _Finder:
                 where=where,
                 hint=f"to start from an earlier version, pin it: {reference}@sha256:…",
             )
+
+
+def _no_such_tag(reference: Reference, by_tag: Mapping[str, Sequence[Image]], where: str) -> ConfigError:
+    family = next(iter(by_tag.values()))[0].family
+    tag = reference.tag or "latest"
+    pinned = f"to use one that is no longer here, pin it: {reference}@sha256:…"
+    return ConfigError(
+        f"{reference}: the family `{family}` has no tag `{tag}`", where=where, hint=near(tag, by_tag) or pinned
+    )
 
 
 def _from_contexts(image: Image, finder: _Finder) -> Iterator[Edge]:

@@ -48,16 +48,19 @@ class Disk:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._plain: set[str] = set()  # files that were listed, and are no links
 
     def items(self, folder: str) -> Iterable[Item]:
         """As `Folders` has it; ConfigError for a folder that cannot be read."""
         try:
             with os.scandir(f"{self._root}/{folder}") as entries:
-                return list(entries)
+                found = list(entries)
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror}", where=folder or ".") from error
+        self._plain.update(folder + entry.name for entry in found if entry.is_file(follow_symlinks=False))
+        return found
 
     def is_there(self, path: str) -> bool:
         """As `Folders` has it."""
@@ -66,6 +69,8 @@ class Disk:
 
     def problem(self, path: str) -> ConfigError | None:
         """As `Folders` has it."""
+        if path in self._plain:
+            return None
         try:
             mode = os.stat(f"{self._root}/{path}").st_mode  # noqa: PTH116
         except OSError as error:

@@ -48,6 +48,7 @@ class Source:
     line: int
     files: FileSet
     whole: bool = False  # the whole context, where only a part may be used
+    made_from: str = ""  # of a Dockerfile that is generated: the files, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,10 @@ class _Collector:
         else:
             # what it is called, and whether it may be executed, changes no image
             contents = FileSet({path: self._entry(path) for path in (*links, end)}, _digest({"": Entry("", entry.oid)}))
-            self.sources["dockerfile", "", 0] = Source("dockerfile", "Dockerfile", 0, contents)
+            made = self.tree.generated.get(self.tree.prefix + end)
+            origin = made.origin if made else ""
+            detail = f"Dockerfile, made from {origin}" if made else "Dockerfile"
+            self.sources["dockerfile", "", 0] = Source("dockerfile", detail, 0, contents, made_from=origin)
         for path in self._ignore_files:
             self._add_ignore_file(path)
 

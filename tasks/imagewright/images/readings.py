@@ -24,23 +24,34 @@ class Readings:
     declare_epoch: frozenset[str]  # images whose Dockerfile has `ARG SOURCE_DATE_EPOCH`
 
 
-def read_all(images: Sequence[Image], content: Callable[[str], bytes | None], cache: ReadingCache) -> Readings:
+def read_all(
+    images: Sequence[Image],
+    content: Callable[[str], bytes | None],
+    cache: ReadingCache,
+    broken: Mapping[str, DockerfileError] | None = None,
+) -> Readings:
     """Read the Dockerfile of every image; `content` gives a file's bytes by its path, None where there is none.
 
     A parent among the images hands down its ENV and ONBUILD, as BuildKit has it. Of any other base image, and where
     the tag does not tell which of several that share a repository is meant, they are unknown. One broken Dockerfile
-    does not hide the others.
+    does not hide the others; `broken` are images whose Dockerfile could not even be made.
     """
-    return _Reader(images, content, cache).all()
+    return _Reader(images, content, cache, broken or {}).all()
 
 
 class _Reader:
-    def __init__(self, images: Sequence[Image], content: Callable[[str], bytes | None], cache: ReadingCache) -> None:
+    def __init__(
+        self,
+        images: Sequence[Image],
+        content: Callable[[str], bytes | None],
+        cache: ReadingCache,
+        broken: Mapping[str, DockerfileError],
+    ) -> None:
         self._images = images
         self._content = content
         self._cache = cache
         self._readings: dict[str, Reading | None] = {}  # None while it is being read, and for a broken one
-        self._broken: dict[str, DockerfileError] = {}
+        self._broken = dict(broken)
         self._epoch: set[str] = set()
         self._shelf = Shelf(images)
 
@@ -54,11 +65,13 @@ class _Reader:
         if image.name in self._readings:
             return self._readings[image.name]
         self._readings[image.name] = None  # who comes around to itself is a cycle, which the graph reports
+        if image.name in self._broken:
+            return None
         data = self._content(image.dockerfile)
         if data is None:
             self._broken[image.name] = DockerfileError("the Dockerfile cannot be read", where=image.dockerfile)
             return None
-        if _EPOCH.search(data):
+        if b"EPOCH" in data.upper() and _EPOCH.search(data):
             self._epoch.add(image.name)
         try:
             reading = self._cache.read(

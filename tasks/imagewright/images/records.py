@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     Identify = Callable[[str, Entry], str]
 
+_SPECIAL = re.compile(rb"\0(1[26]0000) ")  # links and submodules
 _FEW = 500  # changes that are put into a long list one by one
 
 
@@ -39,14 +41,14 @@ class Records:
         """From the output of `git ls-tree -r -z`."""
         records = listing.split(b"\0")
         del records[-1]
-        if _is_among(SUBMODULE, listing):
+        modes = {listing[:6], *_SPECIAL.findall(listing)}
+        if SUBMODULE.encode() in modes:
             paths = [record.partition(b"\t")[2] for record in records]
         else:
             start = listing.find(b"\t") + 1  # of all: but for submodules every line begins equally long
             paths = [record[start:] for record in records]
         links = {}
-        if _is_among(LINK, listing):
-            mode = LINK.encode()
+        if (mode := LINK.encode()) in modes:
             pairs = zip(paths, records, strict=True)
             links = {_text(path): _entry(record) for path, record in pairs if record.startswith(mode)}
         return cls(paths, records, links)
@@ -83,6 +85,12 @@ class Records:
         key = _bytes(path)
         at = bisect_left(self._paths, key)
         return self._entry(at) if at < len(self._paths) and self._paths[at] == key else None
+
+    def has(self, path: str) -> bool:
+        """Whether `get` gives anything, without taking it apart."""
+        key = _bytes(path)
+        at = bisect_left(self._paths, key)
+        return at < len(self._paths) and self._paths[at] == key
 
     def is_folder(self, folder: str) -> bool:
         """Whether anything lies below a folder; the root is one in any case."""
@@ -127,11 +135,6 @@ def of_entries(entries: Mapping[str, Entry], identify: Identify | None = None) -
 def _sorted(items: Iterable[tuple[bytes, bytes]], links: dict[str, Entry], identify: Identify | None = None) -> Records:
     keyed = sorted(items)
     return Records([path for path, _ in keyed], [head for _, head in keyed], links, identify)
-
-
-def _is_among(mode: str, listing: bytes) -> bool:
-    start = f"{mode} ".encode()
-    return listing.startswith(start) or b"\0" + start in listing
 
 
 def _head(entry: Entry) -> bytes:

@@ -9,7 +9,7 @@ from imagewright.errors import ConfigError
 from imagewright.references import InvalidReferenceError, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from imagewright.images.model import Image
 
@@ -20,19 +20,35 @@ class Shelf:
     def __init__(self, images: Sequence[Image]) -> None:
         """ConfigError for a repository that is no reference."""
         self._by_repository: dict[tuple[str, str], list[Image]] = {}
+        self._members: dict[tuple[str, str], dict[str, list[Image]]] = {}  # of families, by tag
         for image in images:
             own = repository_of(image)
-            self._by_repository.setdefault((own.domain, own.path), []).append(image)
+            key = (own.domain, own.path)
+            if image.own_tag is None:
+                self._by_repository.setdefault(key, []).append(image)
+            else:
+                by_tag = self._members.setdefault(key, {})
+                for tag in image.publishes:
+                    by_tag.setdefault(tag, []).append(image)
+
+    def family(self, reference: Reference) -> Mapping[str, Sequence[Image]]:
+        """The members by tag where a reference names the repository of a family, and nothing else stands there."""
+        key = (reference.domain, reference.path)
+        return {} if key in self._by_repository else self._members.get(key, {})
 
     def publishers(self, reference: Reference) -> Sequence[Image]:
-        """The images that a reference may mean; more than one where its tag does not tell."""
-        sharing = self._by_repository.get((reference.domain, reference.path), [])
-        if len(sharing) < 2 or (reference.digest and not reference.tag):
+        """The images that a reference may mean; more than one where its tag does not tell.
+
+        Of a family's member the tag is always told: what is pinned without one may be of a member that is gone.
+        """
+        key = (reference.domain, reference.path)
+        sharing = self._by_repository.get(key, [])
+        members = self._members.get(key, {})
+        if (len(sharing) < 2 and not members) or (reference.digest and not reference.tag):
             return sharing
         tag = reference.tag or "latest"
-        return [image for image in sharing if gives_out(image, tag)] or [
-            image for image in sharing if not image.publishes
-        ]
+        exact = [*members.get(tag, ()), *(image for image in sharing if gives_out(image, tag))]
+        return exact or [image for image in sharing if not image.publishes]
 
 
 def gives_out(image: Image, tag: str) -> bool:

@@ -14,6 +14,7 @@ from imagewright.tools.git import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, Cha
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from imagewright.images.families.model import Generated
     from imagewright.tools.git import Repository
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "SUBMODULE",
     "Entry",
     "Tree",
+    "read_file",
     "tree_at",
     "tree_of_folder",
     "tree_of_records",
     "tree_of_worktree",
 ]
 
+_CHUNK = 1 << 16  # bytes
 _MAX_LINKS = 255  # BuildKit's limit, cache/contenthash
 
 
@@ -53,6 +56,11 @@ class Tree:
         self._read = read
         self._load = load
         self._folders: dict[str, dict[str, Entry | None]] = {}  # those that were asked for
+        self.generated: Mapping[str, Generated] = {}
+        """Files that are made from others, by path from the repository root.
+
+        They are found by their paths, and in no folder: what a whole folder holds does not count them.
+        """
 
     def at(self, folder: str) -> Tree:
         """The subtree of a folder; it is empty where there is none. Links in `folder` are not followed."""
@@ -65,11 +73,26 @@ class Tree:
 
     def plus(self, entries: Mapping[str, Entry]) -> Tree:
         """The tree with more entries."""
-        return Tree(self.records.changed(entries), self._read, self._load)
+        return Tree(self.records.changed(entries), self._read, self._load).overlaid(self.generated)
+
+    def overlaid(self, generated: Mapping[str, Generated]) -> Tree:
+        """The tree with files that are made from others, instead of what stands at their paths."""
+        if not generated:
+            return self
+        tree = Tree(self.records, self._read, self._load)
+        tree.prefix = self.prefix
+        tree.generated = generated
+        return tree
 
     def get(self, path: str) -> Entry | None:
         """The file, link or submodule at a path; None for folders and for what is not there."""
+        if self.generated and (made := self.generated.get(self.prefix + path)):
+            return made.entry
         return self.records.get(self.prefix + path)
+
+    def has(self, path: str) -> bool:
+        """Whether `get` gives anything."""
+        return self.prefix + path in self.generated or self.records.has(self.prefix + path)
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder; the tree itself is one."""
@@ -104,7 +127,8 @@ class Tree:
     def preload(self, paths: Iterable[str]) -> None:
         """Fetch contents that will be read, at once: a commit's tree starts a process for each fetch."""
         if self._load:
-            self._load(entry for entry in map(self.get, paths) if entry and entry.mode != SUBMODULE)
+            found = (self.records.get(self.prefix + path) for path in paths)
+            self._load(entry for entry in found if entry and entry.mode != SUBMODULE)
 
     def read(self, path: str) -> bytes:
         """The content of a file, links followed; FileNotFoundError where there is none."""
@@ -178,6 +202,8 @@ class Tree:
         return "/".join(here)
 
     def _content(self, path: str, entry: Entry) -> bytes:
+        if self.generated and (made := self.generated.get(self.prefix + path)):
+            return made.content
         return self._read(self.prefix + path, entry)
 
 
@@ -261,11 +287,22 @@ class _Blobs:
         return self._known[entry.oid]
 
 
+def read_file(path: Path | str) -> bytes:
+    """The content of a file; OSError where it cannot be read. In half the time of `open`, for thousands of them."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts: list[bytes] = []
+        while part := os.read(handle, _CHUNK):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
 def _from_disk(path: Path, entry: Entry) -> bytes:
     if entry.mode == LINK:
         return os.fsencode(os.readlink(path))  # noqa: PTH115 - Path.readlink takes twice as long
-    with open(path, "rb") as file:  # noqa: PTH123
-        return file.read()
+    return read_file(path)
 
 
 def _parts(path: str) -> list[str]:

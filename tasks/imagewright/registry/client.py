@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagewright.errors import RegistryError
+from imagewright.registry.authentication import RefusedError
 from imagewright.registry.credentials import find_credential
 from imagewright.registry.model import (
+    ANY_TYPES,
     MANIFEST_TYPES,
+    OCI_INDEX,
     Blob,
     Deletion,
     Descriptor,
@@ -18,18 +21,18 @@ from imagewright.registry.model import (
     digest_of,
     platform_text,
 )
+from imagewright.registry.pages import circle, pages, tags_of
 from imagewright.registry.session import WORKERS, Session, UnansweredError, explanation
+from imagewright.registry.transfer import Download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     import httpx
 
-    from imagewright.registry.authentication import CredentialSource
+    from imagewright.registry.authentication import CredentialSource, Scopes
 
-_ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
-_MOST_PAGES = 10_000
 _UPLOADS = 3  # how often a lost upload is begun again
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -65,13 +68,24 @@ class Registry:
         """Close the connections."""
         self._session.close()
 
-    def concurrently(self, call: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-        """`call` for each item, eight at a time; results in the items' order. The first error ends it."""
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far; retries, redirects and those to token servers included."""
+        return self._session.requests
+
+    def concurrently(
+        self, call: Callable[[_T], _R], items: Iterable[_T], *, stop: Callable[[], None] = lambda: None
+    ) -> list[_R]:
+        """`call` for each item, eight at a time; results in the items' order. The first error ends it.
+
+        `stop` is called then, before the calls that still run are waited for.
+        """
         with ThreadPoolExecutor(WORKERS) as pool:
             futures = [pool.submit(call, item) for item in items]
             try:
                 return [future.result() for future in futures]
             except BaseException:
+                stop()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
@@ -82,31 +96,36 @@ class Registry:
             raise RegistryError(f"this is no registry ({explanation(response)} at /v2/)", where=self.host)
         return self._session.authenticator.asked
 
-    def resolve(self, repository: str, reference: str) -> Descriptor | None:
-        """What a tag or digest points to, without fetching it where the registry allows that."""
-        response = self._read("HEAD", repository, f"manifests/{reference}", _ACCEPT)
+    def resolve(self, repository: str, reference: str, *, artifacts: bool = False) -> Descriptor | None:
+        """What a tag or digest points to, without fetching it where the registry allows that; see `manifest`."""
+        types = ANY_TYPES if artifacts else MANIFEST_TYPES
+        response = self._read("HEAD", repository, f"manifests/{reference}", _accept(types))
         if response is None:
             return None
         digest = response.headers.get("docker-content-digest")
         size = response.headers.get("content-length", "")
         kind = _media_type(response)
-        if not (response.is_success and digest and size.isdecimal() and kind in MANIFEST_TYPES):
-            manifest = self.manifest(repository, reference)
+        if not (response.is_success and digest and size.isdecimal() and kind in types):
+            manifest = self.manifest(repository, reference, artifacts=artifacts)
             return manifest.descriptor if manifest else None
         return Descriptor(media_type=kind, digest=digest, size=int(size))
 
-    def manifest(self, repository: str, reference: str) -> Manifest | None:
-        """The manifest or index of a tag or digest, checked against its digest."""
-        response = self._read("GET", repository, f"manifests/{reference}", _ACCEPT)
+    def manifest(self, repository: str, reference: str, *, artifacts: bool = False) -> Manifest | None:
+        """The manifest or index of a tag or digest, checked against its digest.
+
+        `artifacts`: also one of the types that signatures and SBOMs had before OCI 1.1.
+        """
+        types = ANY_TYPES if artifacts else MANIFEST_TYPES
+        response = self._read("GET", repository, f"manifests/{reference}", _accept(types))
         if response is None:
             return None
         self._expect(response, 200, repository, reference)
         promised = reference if ":" in reference else response.headers.get("docker-content-digest", "")
         digest = self._verified(response.content, promised, repository)
         manifest = Manifest(raw=response.content, media_type=_media_type(response), digest=digest)
-        if manifest.media_type not in MANIFEST_TYPES:
+        if manifest.media_type not in types:
             own = str(manifest.document.get("mediaType", ""))
-            if own not in MANIFEST_TYPES:
+            if own not in types:
                 raise RegistryError(
                     f"the manifest has an unknown type: {own or manifest.media_type or 'none'}",
                     where=self._name(repository, reference),
@@ -116,18 +135,25 @@ class Registry:
 
     def config(self, repository: str, digest: str) -> dict[str, Any] | None:
         """A configuration blob's JSON (OCI image spec, config.md), checked against its digest."""
-        response = self._read("GET", repository, f"blobs/{digest}")
-        if response is None:
+        content = self.blob(repository, digest)
+        if content is None:
             return None
-        self._expect(response, 200, repository, digest)
-        self._verified(response.content, digest, repository)
         try:
-            document = json.loads(response.content)
+            document = json.loads(content)
         except ValueError:
             document = None
         if not isinstance(document, dict):
             raise RegistryError("the image's configuration is no JSON object", where=self._name(repository, digest))
         return document
+
+    def blob(self, repository: str, digest: str) -> bytes | None:
+        """A small blob's content, checked against its digest."""
+        response = self._read("GET", repository, f"blobs/{digest}")
+        if response is None:
+            return None
+        self._expect(response, 200, repository, digest)
+        self._verified(response.content, digest, repository)
+        return response.content
 
     def sizes(self, repository: str, manifest: Manifest) -> dict[str, int]:
         """Compressed bytes of the filesystem layers by platform (`os/architecture[/variant]`)."""
@@ -147,33 +173,46 @@ class Registry:
 
         Never asks for pages of its own (`n=0` means "none" to distribution), but follows the ones it is given.
         """
-        path = f"/v2/{repository}/tags/list"
-        seen_pages, tags = set[str](), dict[str, None]()
-        while path not in seen_pages and len(seen_pages) < _MOST_PAGES:
-            seen_pages.add(path)
-            response = self._session.send("GET", path, scopes=_pull(repository))
-            if response.status_code == 404 and len(seen_pages) == 1:
+        tags = dict[str, None]()
+        for number, response in enumerate(self._pages(f"/v2/{repository}/tags/list", repository, "list of tags")):
+            if response.status_code == 404 and number == 0:
                 return None
             self._expect(response, 200, repository)
-            page = self._page_of_tags(response, repository)
+            page = tags_of(response, self._name(repository))
             fresh = [tag for tag in page if tag not in tags]
             tags.update(dict.fromkeys(fresh))
-            following = response.links.get("next", {}).get("url")
-            if not following:
-                return tuple(tags)
-            if page and not fresh:
-                break
-            path = self._followed(response, following, repository)
-        raise RegistryError("the registry's list of tags goes in a circle", where=self._name(repository))
+            if page and not fresh and "next" in response.links:
+                raise circle("list of tags", self._name(repository))
+        return tuple(tags)
 
-    def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether the repository has this blob."""
-        response = self._read("HEAD", repository, f"blobs/{digest}", scopes=_push(repository))
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """What the registry knows to refer to a manifest by its `subject`; None where it keeps no such list.
+
+        OCI distribution spec 1.1, "Listing Referrers".
+        """
+        found = dict[str, Descriptor]()
+        path = f"/v2/{repository}/referrers/{digest}"
+        for number, response in enumerate(self._pages(path, repository, "list of referrers")):
+            # Whatever else a registry without the list says to an unknown address, it is no index.
+            if number == 0 and (response.status_code in (400, 404, 405) or _media_type(response) != OCI_INDEX):
+                return None
+            self._expect(response, 200, repository, digest)
+            page = Manifest(raw=response.content, media_type=OCI_INDEX, digest=digest).manifests
+            found.update((one.digest, one) for one in page)
+        return tuple(found.values())
+
+    def has_blob(self, repository: str, digest: str, *, pushes: bool = True) -> bool:
+        """Whether the repository has this blob; asked with the right to push as well, unless told otherwise."""
+        scopes = _push(repository) if pushes else _pull(repository)
+        response = self._read("HEAD", repository, f"blobs/{digest}", scopes=scopes)
         return response is not None and response.is_success
 
-    def push_blob(self, repository: str, blob: Blob, *, mount_from: str | None = None) -> None:
-        """Upload content unless the repository has it; taken over from `mount_from` where the registry can."""
-        if self.has_blob(repository, blob.digest):
+    def push_blob(self, repository: str, blob: Blob, *, mount_from: str | None = None, absent: bool = False) -> None:
+        """Upload content unless the repository has it; taken over from `mount_from` where the registry can.
+
+        `absent`: the caller has looked, and it is not there.
+        """
+        if not absent and self.has_blob(repository, blob.digest):
             return
         for last in (*[False] * (_UPLOADS - 1), True):
             location = self._begin_upload(repository, blob.digest, mount_from)
@@ -184,7 +223,7 @@ class Registry:
                     "PUT",
                     location,
                     scopes=_push(repository),
-                    headers={"Content-Type": "application/octet-stream"},
+                    headers={"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)},
                     body=blob.open,
                     repeatable=False,
                 )
@@ -195,6 +234,23 @@ class Registry:
             if response.status_code < 500 or last:
                 self._expect(response, 201, repository, blob.digest)
                 return
+
+    def mount_blob(self, repository: str, digest: str, mount_from: str) -> bool:
+        """Take a blob over from another repository of this registry, without a byte moved; whether that was done."""
+        try:
+            return self._begin_upload(repository, digest, mount_from) is None
+        except RefusedError:  # of the other repository; what we may do in this one shows in the upload
+            return False
+
+    def download(
+        self, repository: str, blob: Descriptor, *, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Download:
+        """A blob's content, to be read piece by piece within `with`; RegistryError where it is not there."""
+        response = self._session.send(
+            "GET", f"/v2/{repository}/blobs/{blob.digest}", scopes=_pull(repository), stream=True
+        )
+        self._expect(response, 200, repository, blob.digest)
+        return Download(response, blob, self._name(repository, blob.digest), is_stopped)
 
     def push_manifest(self, repository: str, reference: str, manifest: Manifest) -> str:
         """Put a manifest under a tag (or its own digest), after everything it names; its digest."""
@@ -212,6 +268,10 @@ class Registry:
                 f"the registry stored {stored} instead of {manifest.digest}", where=self._name(repository, reference)
             )
         return manifest.digest
+
+    def ask(self, method: str, path: str, *, scopes: Scopes = (), repeatable: bool = True) -> httpx.Response:
+        """An answer as it comes, whatever its status, of what only this vendor's registry has; see Session.send."""
+        return self._session.send(method, path, scopes=scopes, repeatable=repeatable)
 
     def delete_tag(self, repository: str, tag: str) -> Deletion:
         """Ask for a tag to go and its manifest to stay. Never deletes by digest where that is not supported."""
@@ -271,23 +331,10 @@ class Registry:
             raise RegistryError("the registry gives no address for the upload", where=self._name(repository, digest))
         return str(response.url.join(location).copy_merge_params({"digest": digest}))
 
-    def _page_of_tags(self, response: httpx.Response, repository: str) -> list[str]:
-        try:
-            tags = response.json()["tags"] or []  # distribution 2 says null for none
-        except (KeyError, TypeError, ValueError):
-            tags = None
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise RegistryError("the registry's list of tags is malformed", where=self._name(repository))
-        return tags
-
-    def _followed(self, response: httpx.Response, link: str, repository: str) -> str:
-        following = response.url.join(link)
-        # A proxy that forgets the scheme is common, another host never right: it would get our credentials.
-        if following.host != response.url.host or following.port not in (None, response.url.port):
-            raise RegistryError(
-                f"the registry's list of tags goes on at another host, {following.host}", where=self._name(repository)
-            )
-        return following.raw_path.decode()
+    def _pages(self, path: str, repository: str, what: str) -> Iterator[httpx.Response]:
+        return pages(
+            lambda page: self._session.send("GET", page, scopes=_pull(repository)), path, what, self._name(repository)
+        )
 
     def _verified(self, content: bytes, promised: str, repository: str) -> str:
         algorithm = promised.partition(":")[0] or "sha256"
@@ -317,6 +364,10 @@ class Registry:
 
 def _media_type(response: httpx.Response) -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip()
+
+
+def _accept(types: Iterable[str]) -> dict[str, str]:
+    return {"Accept": ", ".join(types)}
 
 
 def _pull(repository: str) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import threading
 import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from imagewright.errors import EnvironmentMissingError, RegistryError
@@ -14,9 +16,10 @@ from imagewright.registry.authentication import Authenticator, CredentialSource,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import BinaryIO
 
     import httpx
+
+    from imagewright.registry.model import Content
 
 WORKERS = 8  # requests at once; more only makes a registry queue them
 
@@ -42,6 +45,9 @@ class Session:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        # httpx loads a command line of its own, and with it click, rich and Pygments where they are installed: that
+        # takes twice as long as all the rest of it. It does without when it cannot be had.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         import httpx
 
         self.host = host
@@ -56,10 +62,14 @@ class Session:
             timeout=httpx.Timeout(60, connect=10, pool=None),
             # identity: a Content-Length and a digest are those of the content itself
             headers={"User-Agent": "imagewright", "Accept-Encoding": "identity"},
+            # None is taken: Harbor refuses what comes with a session's cookie and without its token against forgery.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
         self.authenticator = Authenticator(host, credentials, self._ask_token_server)
         self._base: httpx.URL | None = None
         self._lock = threading.Lock()
+        self._counted = threading.Lock()
+        self.requests = 0  # sent so far: retries, redirects and token servers included
 
     def close(self) -> None:
         """Close the connections."""
@@ -85,13 +95,15 @@ class Session:
         scopes: Scopes = (),
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
-        body: Callable[[], BinaryIO] | None = None,
+        body: Callable[[], Content] | None = None,
         repeatable: bool = True,
+        stream: bool = False,
     ) -> httpx.Response:
         """Send a request and return the answer, unless it is 401, 403, 429 (after patience) or nothing at all.
 
         `url` may be relative to the registry's address. `body` opens the content anew for each try. A request that
         is not `repeatable` is not sent again after a 5xx (which is returned) or a lost connection (UnansweredError).
+        With `stream` the content of a 200 is still to be read, and the caller closes the answer.
         Raises RegistryError (refused, or failing after retries) and EnvironmentMissingError (unreachable).
         """
         target = self.base.join(url)
@@ -100,7 +112,7 @@ class Session:
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
-                response = self._authorized(method, target, scopes, headers or {}, body)
+                response = self._authorized(method, target, scopes, headers or {}, body, stream)
             except UnansweredError:
                 if last or not repeatable:
                     raise
@@ -125,7 +137,8 @@ class Session:
         target: httpx.URL,
         scopes: Scopes,
         headers: Mapping[str, str],
-        body: Callable[[], BinaryIO] | None,
+        body: Callable[[], Content] | None,
+        stream: bool,
     ) -> httpx.Response:
         authorization = self.authenticator.header(scopes)
         may_renew = True
@@ -134,7 +147,7 @@ class Session:
             ours = _origin(target) == _origin(self.base)
             # Never to another host: storage behind a redirect has its own signature in the address.
             sent = {**headers, "Authorization": authorization} if ours and authorization else headers
-            response = self._once(method, target, sent, body)
+            response = self._once(method, target, sent, body, stream)
             if response.status_code == 401 and ours and may_renew:
                 may_renew = False
                 challenges = response.headers.get_list("www-authenticate")
@@ -150,18 +163,28 @@ class Session:
         raise RegistryError("the registry redirects without end", where=self.host)
 
     def _once(
-        self, method: str, target: httpx.URL, headers: Mapping[str, str], body: Callable[[], BinaryIO] | None
+        self,
+        method: str,
+        target: httpx.URL,
+        headers: Mapping[str, str],
+        body: Callable[[], Content] | None,
+        stream: bool,
     ) -> httpx.Response:
         if body is None:
-            return self._exchange(method, target, headers=headers)
+            return self._exchange(method, target, stream=stream, headers=headers)
         with body() as content:
             return self._exchange(method, target, headers=headers, content=content)
 
-    def _exchange(self, method: str, target: httpx.URL | str, **parts: Any) -> httpx.Response:
+    def _exchange(self, method: str, target: httpx.URL | str, *, stream: bool = False, **parts: Any) -> httpx.Response:
         import httpx
 
+        with self._counted:
+            self.requests += 1
         try:
-            return self._client.request(method, target, **parts)
+            response = self._client.send(self._client.build_request(method, target, **parts), stream=stream)
+            if stream and response.status_code != 200:
+                response.read()  # what it says, not what was asked for
+            return response
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise _unreachable(httpx.URL(target), error, loopback=self.is_loopback) from error
         except httpx.RequestError as error:

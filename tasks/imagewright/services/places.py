@@ -43,7 +43,7 @@ class Places:
         return cls(
             cache=cache_folder(environ),
             state=root / Path(state).expanduser() if state else _xdg(environ, "XDG_STATE_HOME", home / ".local/state"),
-            registry=_loopback(settings.registry) or DEFAULT_REGISTRY,
+            registry=next(filter(None, map(_loopback, settings.registry)), DEFAULT_REGISTRY),
             s3_port=settings.services.s3_port,
         )
 

@@ -26,9 +26,12 @@ class Answer:
     headers: Mapping[str, str]
 
 
-def http(host: str, port: int, path: str) -> Answer | None:
+def http(
+    host: str, port: int, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Answer | None:
     """What a server answers to `GET path`; None where nothing listens, or what listens does not speak HTTP."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: imagewright\r\nConnection: close\r\n\r\n"
+    sent = {"Host": f"{host}:{port}", "User-Agent": "imagewright", "Connection": "close", **(headers or {})}
+    request = "".join([f"{method} {path} HTTP/1.1\r\n", *(f"{name}: {sent[name]}\r\n" for name in sent), "\r\n"])
     try:
         with socket.create_connection((host, port), timeout=_SECONDS) as connection:
             connection.sendall(request.encode())

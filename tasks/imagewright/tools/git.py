@@ -122,7 +122,7 @@ class Repository:
     def listing(self, revision: str) -> bytes:
         """`entries_at` as git writes it: `MODE TYPE OID<tab>PATH<NUL>`, sorted by the bytes of the path."""
         tree = f"{revision}:{self.prefix.rstrip('/')}" if self.prefix else f"{revision}^{{tree}}"
-        done = self.run("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree)
+        done = _git(self.root, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree, is_long=True)
         if done.code and self.prefix and self.commit(revision):
             return b""
         return _checked(done)
@@ -284,11 +284,13 @@ def without_credentials(address: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}@{host}" if parts.scheme == "ssh" else host))
 
 
-def _git(folder: Path, *args: str, stdin: bytes | None = None, seconds: float | None = None) -> Completed:
+def _git(
+    folder: Path, *args: str, stdin: bytes | None = None, seconds: float | None = None, is_long: bool = False
+) -> Completed:
     env: dict[str, str | None] = {name: None for name in os.environ if name.startswith("GIT_") and not _is_kept(name)}
     env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     settings = ("-c", "core.quotepath=off", "-c", "status.relativePaths=false")
-    return run(("git", *settings, *args), cwd=folder, env=env, stdin=stdin, seconds=seconds)
+    return run(("git", *settings, *args), cwd=folder, env=env, stdin=stdin, seconds=seconds, is_long=is_long)
 
 
 def _is_kept(name: str) -> bool:

@@ -26,6 +26,12 @@ class Later(Generic[_T]):
             raise self._error
         return self._value[0]
 
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, but not longer than that; what it raised is raised here, too."""
+        self._thread.join(max(seconds, 0.0))
+        if not self._thread.is_alive():
+            self.result()
+
     def _run(self) -> None:
         try:
             self._value.append(self._call())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from contextlib import contextmanager, suppress
+import sys
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from imagewright.errors import EnvironmentMissingError
 
@@ -45,15 +46,22 @@ def run(
     env: Mapping[str, str | None] | None = None,
     stdin: bytes | None = None,
     seconds: float | None = None,
+    is_long: bool = False,
 ) -> Completed:
     """Run to the end and capture both streams; `env` is added to this process's own environment (None takes a
     variable out of it).
 
     A program that is not there is an EnvironmentMissingError; any exit code is the caller's to judge. `seconds` is
-    a limit: past it the process group is ended, and `subprocess.TimeoutExpired` raised.
+    a limit: past it the process group is ended, and `subprocess.TimeoutExpired` raised. Where the output `is_long` it
+    goes to a file in memory: a pipe gives it in small pieces, and a thread waits for its turn with each.
     """
-    with _started(args, cwd=cwd, env=env, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL) as child:
-        stdout, stderr = child.communicate(stdin, timeout=seconds)
+    source = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+    with _file_in_memory() if is_long and sys.platform == "linux" else nullcontext() as file:
+        with _started(args, cwd=cwd, env=env, stdin=source, stdout=file or subprocess.PIPE) as child:
+            stdout, stderr = child.communicate(stdin, timeout=seconds)
+        if file:
+            file.seek(0)
+            stdout = file.read()
     return Completed(tuple(args), child.returncode, stdout, stderr)
 
 
@@ -80,6 +88,10 @@ def stream(
     return child.returncode
 
 
+def _file_in_memory() -> IO[bytes]:
+    return os.fdopen(os.memfd_create("output"), "w+b")
+
+
 @contextmanager
 def _started(
     args: Sequence[str],
@@ -87,6 +99,7 @@ def _started(
     cwd: Path | None,
     env: Mapping[str, str | None] | None,
     stdin: int,
+    stdout: int | IO[bytes] = subprocess.PIPE,
     merge: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
     try:
@@ -95,7 +108,7 @@ def _started(
             cwd=cwd,
             env={name: value for name, value in {**os.environ, **env}.items() if value is not None} if env else None,
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT if merge else subprocess.PIPE,
             start_new_session=True,  # the terminal's Ctrl-C comes to us alone: we end the child in our own order
         )

@@ -96,6 +96,18 @@ def test_what_a_base_answers_is_compared(path: Path, evaluated: list[str]) -> No
     assert len(evaluated) == 2
 
 
+def test_a_base_that_answers_differently_in_one_run_is_compared_each_time(path: Path) -> None:
+    """Two states of a repository are read with one cache: what one has must not be taken for the other's."""
+    first = ReadingCache(path)
+    for value in ("x", "y"):
+        assert reading(first, base=BaseConfig(env={"D": value})).context[0].sources == (value, "a/./b")
+    first.save()
+    for values in ("xy", "yx"):
+        again = ReadingCache(path)
+        for value in values:
+            assert reading(again, base=BaseConfig(env={"D": value})).context[0].sources == (value, "a/./b")
+
+
 def test_errors_are_not_kept(path: Path) -> None:
     cache = ReadingCache(path)
     for _ in range(2):

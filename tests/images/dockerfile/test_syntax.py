@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from e2b_dockerfile_utils import parse_words
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imagewright.errors import DockerfileError
+from imagewright.images.dockerfile import instructions as read_instructions
+from imagewright.images.dockerfile import lines
 from imagewright.images.dockerfile.instructions import Arg, Command, Copy, Env, Onbuild, Run
-from imagewright.images.dockerfile.lines import blank_separated, decode, instructions, json_array, words
+from imagewright.images.dockerfile.lines import blank_separated, decode, instructions, json_array, parse_line, words
 from imagewright.images.dockerfile.syntax import Dockerfile, detect_syntax, is_foreign, read
 
 oracle = pytest.importorskip("dockerfile", reason="BuildKit's own parser has no wheel for this platform")
@@ -227,7 +230,8 @@ _TEXT = st.tuples(
 def _ours(text: str) -> list[tuple[str, int, tuple[str, ...], bool, tuple[str, ...]]]:
     escape, found = instructions(decode(text.encode()), path="D")
     rows = []
-    for one in found:
+    for line in found:
+        one = parse_line(line.text, escape, line.number, line.heredocs)
         name = one.name
         array = None
         if name in ("COPY", "ADD", "RUN", "CMD", "VOLUME"):
@@ -271,3 +275,48 @@ def test_lines_are_read_as_buildkits_parser_reads_them(text: str) -> None:
     except DockerfileError as error:
         pytest.fail(f"only we refuse it: {error}")
     assert ours == theirs
+
+
+_PIECES = st.sampled_from(["a", "bc", " ", "\t", "\x1c", "\xa0", "é", "'", '"', "\\", "`", "=", "-", "--", "--f=x", ""])
+_PIECED = st.lists(_PIECES, max_size=10).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_PIECED, st.sampled_from("\\`"))
+def test_words_are_split_as_the_port_of_buildkits_splits_them(text: str, escape: str) -> None:
+    assert words(text, escape) == parse_words(text, escape)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_PIECED.map(lambda text: f"--{text}"), st.sampled_from("\\`"))
+def test_plain_flags_are_split_as_all_flags_are(text: str, escape: str) -> None:
+    assert lines._split_flags(text, escape) == lines._walk_over_flags(text, escape)
+
+
+SAME = st.sampled_from(
+    (
+        *("LABEL a=b", "USER app", "USER", "HEALTHCHECK --x CMD y", "CMD [1]", 'ENTRYPOINT ["x"]', "ONBUILD COPY b /"),
+        *("RUN x", "RUN <<E\nCOPY a /\nE", "RUN x `\nUSER app", "RUN x \\\nUSER app", "RUN --mount=source=a true"),
+        *("FROM x", "FROM y AS z", "COPY a /", "COPY --from=z a b", "ARG X", "ENV A=1", "# comment", "", "# escape=`"),
+    )
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(SAME, min_size=1, max_size=6).map("\n".join), min_size=2, max_size=4))
+def test_what_was_read_before_changes_nothing(texts: list[str]) -> None:
+    """Instructions that say nothing about inputs are remembered: each file means what it means alone."""
+
+    def told(text: str) -> Dockerfile | str:
+        try:
+            return parse(text)
+        except DockerfileError as error:
+            return str(error)
+
+    alone = []
+    for text in texts:
+        read_instructions._SILENT.clear()
+        alone.append(told(text))
+    read_instructions._SILENT.clear()
+    assert [told(text) for text in texts] == alone
+    assert [told(text) for text in texts] == alone

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # raise it when a Reading changes, or the way one is made
 MAX_ENTRIES = 5000
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
 
 
 class ReadingCache:
@@ -31,7 +32,8 @@ class ReadingCache:
         self._entries: dict[str, list[Any]] = _load(path)
         self._used: dict[str, list[Any]] = {}
         self._grown = False
-        self._digests: dict[tuple[str, str], str | None] = {}
+        self._digests: dict[int, tuple[BaseConfig, str]] = {}  # by the identity of what it is taken of
+        self._starts: dict[tuple[Any, ...], bytes] = {}
 
     def read(
         self,
@@ -47,16 +49,19 @@ class ReadingCache:
     ) -> Reading:
         """`read` and `evaluate` of a Dockerfile's bytes, or what they said before; DockerfileError as theirs.
 
-        A remembered reading counts only while `base` still answers what it answered then; it is asked once in a run.
+        A remembered reading counts only while `base` still answers what it answered then.
         """
-        settings = [
+        settings = (
             target or "",
-            list(platforms),
-            sorted(build_args.items()),
-            sorted((contexts or {}).items()),
-            sorted(unknown_args),
-        ]
-        key = hashlib.sha256(json.dumps(settings).encode() + b"\0" + data).hexdigest()
+            tuple(platforms),
+            tuple(sorted(build_args.items())),
+            tuple(sorted((contexts or {}).items())),
+            tuple(sorted(unknown_args)),
+        )
+        start = self._starts.get(settings)
+        if start is None:
+            start = self._starts[settings] = json.dumps(settings).encode() + b"\0"
+        key = hashlib.sha256(start + data).hexdigest()
         known = self._recall(key, base)
         if known:
             return known
@@ -78,7 +83,7 @@ class ReadingCache:
             contexts=contexts,
             unknown_args=unknown_args,
         )
-        answers = [[reference, platform, _digest(config)] for (reference, platform), config in asked.items()]
+        answers = [[reference, platform, self._digest(config)] for (reference, platform), config in asked.items()]
         self._used[key] = [answers, to_plain(reading)]
         self._grown = True
         return reading
@@ -94,7 +99,8 @@ class ReadingCache:
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
             try:
                 with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
-                    json.dump({"format": FORMAT, "readings": kept}, file, separators=(",", ":"))
+                    # as one text: json.dump() goes another way, which takes five times as long
+                    file.write(json.dumps({"format": FORMAT, "readings": kept}, separators=(",", ":")))
                 os.replace(name, self._path)  # noqa: PTH105 - a path's own replace() says the same in more words
             except BaseException:
                 os.unlink(name)  # noqa: PTH108
@@ -110,16 +116,19 @@ class ReadingCache:
             reading = from_plain(entry[1])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             return None  # somebody has written into the file
-        if any(self._digest(base, reference, platform) != digest for reference, platform, digest in answers):
+        if any(self._digest(base(reference, platform)) != digest for reference, platform, digest in answers):
             return None
         self._used[key] = entry
         return reading
 
-    def _digest(self, base: Callable[[str, str], BaseConfig | None], reference: str, platform: str) -> str | None:
-        key = (reference, platform)
-        if key not in self._digests:
-            self._digests[key] = _digest(base(reference, platform))
-        return self._digests[key]
+    def _digest(self, config: BaseConfig | None) -> str | None:
+        if config is None:
+            return None
+        known = self._digests.get(id(config))
+        if known is None:
+            digest = hashlib.sha256(_sorted_json(_plain_config(config)).encode()).hexdigest()
+            known = self._digests[id(config)] = (config, digest)  # the config too: so nothing else gets its identity
+        return known[1]
 
 
 def to_plain(reading: Reading) -> list[Any]:
@@ -143,26 +152,22 @@ def from_plain(plain: list[Any]) -> Reading:
     """The reading that `to_plain` was given."""
     images, context, remotes, unknowns, syntax, stages, unread, gives = plain
     return Reading(
-        images=tuple(ImageUse(reference=use[0], raw=use[1], line=use[2], kind=use[3]) for use in images),
+        images=tuple([ImageUse(*use) for use in images]),
         context=tuple(
-            ContextUse(
-                line=use[0],
-                kind=use[1],
-                sources=None if use[2] is None else tuple(use[2]),
-                context=use[3],
-                excludes=tuple(use[4]),
-                parents=use[5],
-                why_whole=use[6],
-            )
-            for use in context
+            [
+                ContextUse(
+                    line, kind, None if sources is None else tuple(sources), named, tuple(excludes), parents, why
+                )
+                for line, kind, sources, named, excludes, parents, why in context
+            ]
         ),
-        remotes=tuple(Remote(address=remote[0], line=remote[1], pinned=remote[2]) for remote in remotes),
+        remotes=tuple([Remote(*remote) for remote in remotes]),
         unknowns=tuple((line, why) for line, why in unknowns),
         syntax=syntax,
         stages=tuple(stages),
         unread_bases=tuple(unread),
         gives={
-            platform: BaseConfig(env=env, unknown=tuple(unknown), complete=complete, onbuild=tuple(onbuild))
+            platform: BaseConfig(env, tuple(unknown), complete, tuple(onbuild))
             for platform, (env, unknown, complete, onbuild) in gives.items()
         },
     )
@@ -170,12 +175,6 @@ def from_plain(plain: list[Any]) -> Reading:
 
 def _plain_config(config: BaseConfig) -> list[Any]:
     return [dict(config.env), config.unknown, config.complete, config.onbuild]
-
-
-def _digest(config: BaseConfig | None) -> str | None:
-    if config is None:
-        return None
-    return hashlib.sha256(json.dumps(_plain_config(config), sort_keys=True).encode()).hexdigest()
 
 
 def _load(path: Path) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ import csv
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagewright.images.dockerfile.lines import (
     blank_separated,
@@ -105,9 +105,11 @@ class Onbuild:
 
 Command = Arg | Env | Copy | Run | Onbuild
 
+# With their escape character: instructions that were checked and are no Command. Many images have the same ones.
+_SILENT: set[tuple[str, str]] = set()
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+
+class Stage(NamedTuple):
     """FROM and what follows it."""
 
     line: int
@@ -122,30 +124,34 @@ def stages(text: str, *, path: str) -> tuple[str, tuple[Arg, ...], tuple[Stage, 
     escape, found = instructions(text, path=path)
     before: list[Arg] = []
     heads: list[tuple[Instruction, list[Command]]] = []
-    for instruction in found:
+    for line in found:
+        if heads and (escape, line.text) in _SILENT:
+            continue
+        instruction = parse_line(line.text, escape, line.number, line.heredocs)
         if instruction.name == "FROM":
             heads.append((instruction, []))
             continue
         command = _command(instruction, escape, path)
-        if heads:
-            if command:
-                heads[-1][1].append(command)
-        elif isinstance(command, Arg):
+        if not heads:
+            if not isinstance(command, Arg):
+                refuse(f"{instruction.name} stands before the first FROM", path, line.number, "only ARG may")
             before.append(command)
+        elif command:
+            heads[-1][1].append(command)
         else:
-            refuse(f"{instruction.name} stands before the first FROM", path, instruction.line, "only ARG may")
+            _SILENT.add((escape, line.text))
     if not heads:
-        refuse("there is no FROM: no stage to build", path, found[-1].line, "a Dockerfile begins with FROM")
+        refuse("there is no FROM: no stage to build", path, found[-1].number, "a Dockerfile begins with FROM")
     return escape, tuple(before), tuple(_stage(head, commands, path) for head, commands in heads)
 
 
 def trigger(text: str, *, path: str, line: int) -> Command | None:
     """The command of an ONBUILD trigger of a base image, placed at the FROM line that brings it in."""
     escape, found = instructions(text, path=path)
-    if len(found) != 1 or found[0].name in ("FROM", "MAINTAINER", "ONBUILD"):
+    name = parse_line(found[0].text, escape, line).name
+    if len(found) != 1 or name in ("FROM", "MAINTAINER", "ONBUILD"):
         refuse(f"the base image has an ONBUILD trigger that cannot be: {text!r}", path, line)
-    one = found[0]
-    return _command(parse_line(one.text, escape, line), escape, path)
+    return _command(parse_line(found[0].text, escape, line), escape, path)
 
 
 def _command(instruction: Instruction, escape: str, path: str) -> Command | None:
@@ -162,6 +168,8 @@ def _command(instruction: Instruction, escape: str, path: str) -> Command | None
         return _copy(instruction, flags, path)
     if name == "RUN":
         json_array(rest, path=path, line=line)
+        if not flags:
+            return None
         mounts = tuple(_mount(value, path, line) for value in flags.get("mount", ()))
         if flags.get("network", ("default",))[0] not in ("default", "none", "host"):
             refuse(f"invalid network mode {flags['network'][0]!r}", path, line, "default, none or host")
@@ -223,8 +231,11 @@ def _copy(instruction: Instruction, flags: Mapping[str, tuple[str, ...]], path: 
     args = blank_separated(instruction.rest) if array is None else list(array)
     if len(args) < 2:
         refuse(f"{name} requires at least two arguments: sources and a destination", path, line)
-    if is_heredoc(args[-1]):
-        refuse(f"{name} cannot accept a heredoc as a destination", path, line)
+    sources = args[:-1]
+    if "<<" in instruction.rest:
+        if is_heredoc(args[-1]):
+            refuse(f"{name} cannot accept a heredoc as a destination", path, line)
+        sources = [arg for arg in sources if not is_heredoc(arg)]
     origin = flags.get("from", ("",))[0]
     if origin and any(mark in origin for mark in ("$", "'", '"', "\\")):
         hint = "define a stage with FROM, and an ARG before the first FROM, and copy from that stage"
@@ -232,7 +243,7 @@ def _copy(instruction: Instruction, flags: Mapping[str, tuple[str, ...]], path: 
     return Copy(
         line,
         name == "ADD",
-        tuple(arg for arg in args[:-1] if not is_heredoc(arg)),
+        tuple(sources),
         origin,
         flags.get("exclude", ()),
         flags.get("parents") == ("true",),

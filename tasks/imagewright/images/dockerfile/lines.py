@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from imagewright.errors import DockerfileError
 
@@ -21,28 +20,33 @@ SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map
 MAX_LINE_BYTES = 65535  # bufio.Scanner's limit: BuildKit refuses longer lines
 
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
+_WORDS = re.compile(r"""(?:[^\t\n\v\f\r '"]|'[^']*(?:'|\Z)|"[^"]*(?:"|\Z))+""")
 _BYTE_SPACE = re.compile(r"[\t\n\v\f\r \x85\xa0]")
 _DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.ASCII)
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
+_PLAIN_FLAG = re.compile(r"""(--[!#-&(-\[\]-_a-~]+)(?:[\t\n\v\f\r ]+|\Z)""")  # neither quotes nor escapes in it
 _SPECIAL_IN_FLAGS = re.compile(r"""['"\\`]""")
 _WITH_HEREDOC = frozenset({"ADD", "COPY", "RUN"})
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction: continuation lines joined, comments inside them dropped."""
+class Line(NamedTuple):
+    """The text of one instruction: continuation lines joined, comments inside them dropped."""
+
+    text: str  # heredoc bodies excluded
+    number: int  # 1-based, the first one
+    heredocs: tuple[tuple[str, str], ...] = ()  # (name, body)
+
+
+class Instruction(NamedTuple):
+    """One instruction, its flags told from what follows them."""
 
     keyword: str  # as written
+    name: str  # the keyword in upper case
     flags: tuple[str, ...]  # "--from=x", quotes removed
     rest: str  # what follows the flags
     line: int  # 1-based, the first one
     text: str  # all of it, heredoc bodies excluded
     heredocs: tuple[tuple[str, str], ...] = ()  # (name, body)
-
-    @property
-    def name(self) -> str:
-        """The keyword in upper case."""
-        return self.keyword.upper()
 
 
 def decode(data: bytes) -> str:
@@ -55,7 +59,7 @@ def refuse(message: str, path: str, line: int, hint: str | None = None) -> NoRet
     raise DockerfileError(message, where=f"{path}:{line}", hint=hint)
 
 
-def instructions(text: str, *, path: str) -> tuple[str, tuple[Instruction, ...]]:
+def instructions(text: str, *, path: str) -> tuple[str, tuple[Line, ...]]:
     """The escape character and the instructions; DockerfileError where BuildKit's parser refuses the text."""
     lines = text.split("\n")
     if not lines[-1]:
@@ -69,13 +73,14 @@ def instructions(text: str, *, path: str) -> tuple[str, tuple[Instruction, ...]]
     return escape, found
 
 
-def parse_line(text: str, escape: str, line: int) -> Instruction:
+def parse_line(text: str, escape: str, line: int, heredocs: tuple[tuple[str, str], ...] = ()) -> Instruction:
     """One instruction whose continuation lines are joined already."""
-    head = _BLANKS.split(text.strip(SPACES), maxsplit=1)
-    if len(head) == 1:
-        return Instruction(head[0], (), "", line, text)
-    rest, flags = _split_flags(head[1], escape) if head[1].startswith("--") else (head[1], ())
-    return Instruction(head[0], flags, rest.strip(SPACES), line, text)
+    keyword, *more = _BLANKS.split(text.strip(SPACES), maxsplit=1)
+    rest = more[0] if more else ""
+    flags: tuple[str, ...] = ()
+    if rest.startswith("--"):
+        rest, flags = _split_flags(rest, escape)
+    return Instruction(keyword, keyword.upper(), flags, rest.strip(SPACES), line, text, heredocs)
 
 
 def json_array(rest: str, *, path: str, line: int) -> tuple[str, ...] | None:
@@ -93,8 +98,8 @@ def json_array(rest: str, *, path: str, line: int) -> tuple[str, ...] | None:
 
 def words(rest: str, escape: str) -> list[str]:
     """Words split at blanks outside quotes; quotes and escapes stay in place (BuildKit's parseWords)."""
-    if rest.isascii() and not any(mark in rest for mark in ("'", '"', escape)):
-        return rest.split()
+    if escape not in rest and rest.isascii():
+        return _WORDS.findall(rest)
     from e2b_dockerfile_utils import parse_words
 
     return parse_words(rest, escape)
@@ -117,7 +122,7 @@ def is_heredoc(word: str) -> bool:
         return False
 
 
-def _instructions(lines: list[str], escape: str, path: str) -> Iterator[Instruction]:
+def _instructions(lines: list[str], escape: str, path: str) -> Iterator[Line]:
     at, end = 0, len(lines)
     while at < end:
         line = lines[at].rstrip("\r").lstrip(SPACES)
@@ -125,7 +130,7 @@ def _instructions(lines: list[str], escape: str, path: str) -> Iterator[Instruct
         if not line or line[0] == "#":
             continue
         start = at
-        if _continues(line, escape):
+        if escape in line and _continues(line, escape):
             parts = [line.rstrip(" \t")[:-1]]
             while at < end:
                 raw = lines[at].rstrip("\r")
@@ -133,18 +138,15 @@ def _instructions(lines: list[str], escape: str, path: str) -> Iterator[Instruct
                 bare = raw.lstrip(SPACES)
                 if not bare or bare[0] == "#":
                     continue
-                if not _continues(raw, escape):
+                if escape not in raw or not _continues(raw, escape):
                     parts.append(raw)
                     break
                 parts.append(raw.rstrip(" \t")[:-1])
             line = "".join(parts)
-        instruction = parse_line(line, escape, start)
-        if "<<" in line and _takes_heredocs(instruction, escape, path):
+        heredocs: list[tuple[str, str]] = []
+        if "<<" in line and _takes_heredocs(parse_line(line, escape, start), escape, path):
             heredocs, at = _heredocs(line, lines, at, path, start)
-            instruction = Instruction(
-                instruction.keyword, instruction.flags, instruction.rest, start, line, tuple(heredocs)
-            )
-        yield instruction
+        yield Line(line, start, tuple(heredocs))
 
 
 def _continues(line: str, escape: str) -> bool:
@@ -179,7 +181,22 @@ def _check_length(lines: list[str], path: str) -> None:
 
 
 def _split_flags(line: str, escape: str) -> tuple[str, tuple[str, ...]]:
-    """BuildKit's extractBuilderFlags: it walks over bytes, so text that is no ASCII comes out as Latin-1."""
+    """BuildKit's extractBuilderFlags: what follows the flags, and the flags."""
+    if not line.isascii():
+        return _walk_over_flags(line, escape)
+    plain: list[str] = []
+    at = 0
+    while line.startswith("--", at):
+        flag = _PLAIN_FLAG.match(line, at)
+        if flag is None:
+            return _walk_over_flags(line, escape)
+        plain.append(flag[1])
+        at = flag.end()
+    return line[at:], tuple(plain)
+
+
+def _walk_over_flags(line: str, escape: str) -> tuple[str, tuple[str, ...]]:
+    """The same of any line. It goes from byte to byte, so that text that is no ASCII comes out as Latin-1."""
     raw = line if line.isascii() else line.encode("utf-8", "surrogateescape").decode("latin-1")
     flags: list[str] = []
     at = 0

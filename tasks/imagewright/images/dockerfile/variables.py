@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -106,9 +107,17 @@ class _LookedUp(dict[str, str]):
 
 def platform_variables(target: str, build: str, stage: str, build_args: Mapping[str, str]) -> dict[str, str]:
     """The predefined ARGs (dockerfile2llb/platform.go, `defaultArgs`); build args replace them."""
+    defaults = _of_platforms(target, build) | {"TARGETSTAGE": stage or "default"}
+    if build_args:
+        defaults |= {name: build_args[name] for name in defaults if name in build_args}
+    return defaults
+
+
+@lru_cache
+def _of_platforms(target: str, build: str) -> dict[str, str]:
     target_os, target_arch, target_variant = _normalized(target)
     build_os, build_arch, build_variant = _normalized(build)
-    defaults = {
+    return {
         "BUILDPLATFORM": _joined(build_os, build_arch, build_variant),
         "BUILDOS": build_os,
         "BUILDOSVERSION": "",
@@ -119,9 +128,7 @@ def platform_variables(target: str, build: str, stage: str, build_args: Mapping[
         "TARGETOSVERSION": "",
         "TARGETARCH": target_arch,
         "TARGETVARIANT": target_variant,
-        "TARGETSTAGE": stage or "default",
     }
-    return {name: build_args.get(name, value) for name, value in defaults.items()}
 
 
 def is_platform(text: str) -> bool:

@@ -1,0 +1,1 @@
+"""Families: many tags of one image, from one `image.yml` and its templates."""
