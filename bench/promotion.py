@@ -54,7 +54,7 @@ def promotion_rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[]
 
     @cache
     def registries() -> tuple[Place, Place]:
-        first, second = (_started(scratch / name, ending) for name in ("first", "second"))
+        first, second = (started(scratch / name, ending) for name in ("first", "second"))
         _push(first.host, scratch)
         (scratch / "promoting/Dockerfiles").mkdir(parents=True)
         (scratch / "promoting/tasks.py").write_text("from imagewright import ns\n")
@@ -87,7 +87,7 @@ def promotion_rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[]
                 env=own_cache(scratch),
                 before=before,
             ),
-            peer=Command(args=(_crane(), "cp", source, target), cwd=scratch, before=before),
+            peer=Command(args=(crane(), "cp", source, target), cwd=scratch, before=before),
             how="ratio" if how == "ratio" else "difference",
             limit=limit,
             runs=7,
@@ -102,7 +102,8 @@ def promotion_rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[]
     return {name: partial(make, name) for name, make in made.items()}
 
 
-def _started(folder: Path, ending: ExitStack) -> Place:
+def started(folder: Path, ending: ExitStack) -> Place:
+    """A registry of its own below `folder`; `ending` stops it. CannotRunError where it does not start."""
     folder.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
@@ -172,7 +173,7 @@ def _manifest(parts: Mapping[str, object], media_type: str) -> Manifest:
     return Manifest(raw=raw, media_type=media_type, digest=digest_of(raw))
 
 
-def _crane() -> str:
+def crane() -> str:
     """The program, built into the cache where it is not there yet: half a minute."""
     key = hashlib.sha256((CRANE / "go.sum").read_bytes()).hexdigest()[:16]
     folder = Places.of(load(ROOT, os.environ), os.environ, ROOT).tools / "crane" / key

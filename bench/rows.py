@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.aliases import alias_rows
 from bench.changed import changed_rows
+from bench.cleanup import cleanup_rows
 from bench.generate import generate
 from bench.measure import Command, Row
 from bench.ours import INVOKE, ROOT, output, own_cache
@@ -41,6 +42,7 @@ def rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[], Row]]:
         **changed_rows(scratch, ending),
         **alias_rows(),
         **promotion_rows(scratch, ending),
+        **cleanup_rows(scratch, ending),
         "build snapcast, nothing to do": lambda: build_again(scratch),
         "build all, no cache": lambda: build_all(scratch),
     }

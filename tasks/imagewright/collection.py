@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from imagewright.cli import build, changed, doctor, generate, login, new, promote, services, show, tags
+from imagewright.cli import build, changed, cleanup, doctor, generate, login, new, promote, services, show, tags
 
 ns = Collection()
 for _task in (
@@ -22,6 +22,8 @@ for _task in (
     promote.promote,
     promote.retag,
     promote.mirror,
+    cleanup.cleanup,
+    cleanup.sizes,
     doctor.doctor,
     login.login,
     services.start,

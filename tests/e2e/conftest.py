@@ -189,14 +189,15 @@ def _free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="module")
 def serve(
     tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]], tell: Callable[[str], None]
-) -> Iterator[Callable[[int], Served]]:
-    """`serve(3)`: a new registry of that generation."""
+) -> Iterator[Callable[..., Served]]:
+    """`serve(3)`: a new registry of that generation; `deletes=False` switches deletion off."""
     places = Places.of(Settings(), os.environ, Path.cwd())
     started: list[Served] = []
 
-    def one(generation: int) -> Served:
+    def one(generation: int, *, deletes: bool = True) -> Served:
         host = f"127.0.0.1:{free_ports(1)[0]}"
-        served = Served(program_of(generation, places, tell), tmp_path_factory.mktemp("registry"), host)
+        folder = tmp_path_factory.mktemp("registry")
+        served = Served(program_of(generation, places, tell), folder, host, deletes=deletes)
         started.append(served)
         served.start()
         return served

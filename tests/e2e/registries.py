@@ -29,12 +29,16 @@ class Served:
     folder: Path
     host: str
     child: subprocess.Popen[bytes] | None = None
+    deletes: bool = True  # as of its next start
 
     def start(self) -> None:
         config = {
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(self.folder / "data")},
+                "delete": {"enabled": self.deletes},
+            },
             "http": {"addr": self.host},
         }
         (self.folder / "config.yml").write_text(json.dumps(config))

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from imagewright.config.durations import check_duration, check_some_time
 from imagewright.config.patterns import check_pattern
+from imagewright.config.tag_patterns import check_protection, check_repository_pattern, check_tag_pattern
 from imagewright.config.tag_templates import check_tag_glob, check_tag_template, check_version
 from imagewright.references import InvalidReferenceError, Reference
 
@@ -35,6 +37,12 @@ def _check_registry(text: str) -> str:
     return text
 
 
+def _check_registry_host(text: str) -> str:
+    if "/" in _check_registry(text):
+        raise ValueError(f"`{text}` must be a registry's host alone, such as `harbor.example.com`")
+    return text
+
+
 def _check_template(text: str) -> str:
     for found in _PLACEHOLDER.findall(text):
         if found not in {"{registry}", "{name}"}:
@@ -44,6 +52,8 @@ def _check_template(text: str) -> str:
 
 Platform = Annotated[str, AfterValidator(_check_platform), Field(json_schema_extra={"pattern": _PLATFORM})]
 Registry = Annotated[str, AfterValidator(_check_registry)]
+RegistryHost = Annotated[str, AfterValidator(_check_registry_host)]
+RegistryKind = Literal["distribution", "ghcr", "gitlab", "dockerhub", "ecr", "harbor", "google", "zot", "unknown"]
 
 
 class _Or:
@@ -75,6 +85,11 @@ Registries = Annotated[
 TagTemplate = Annotated[str, AfterValidator(check_tag_template)]
 TagGlob = Annotated[str, AfterValidator(check_tag_glob)]
 Version = Annotated[str, AfterValidator(check_version)]
+TagPattern = Annotated[str, AfterValidator(check_tag_pattern)]
+Protection = Annotated[str, AfterValidator(check_protection)]
+RepositoryPattern = Annotated[str, AfterValidator(check_repository_pattern)]
+Duration = Annotated[str, AfterValidator(check_duration)]
+SomeTime = Annotated[str, AfterValidator(check_some_time)]
 Sort = Literal["date", "version", "parts"]
 AliasStrategy = Literal["parts", "semver", "none"]
 EventKind = Literal["push", "tag", "pull-request", "merge-group", "schedule", "manual", "local"]
@@ -234,6 +249,106 @@ class Tags(Section):
     )
 
 
+class CleanupRule(Section):
+    """How long the tags that match are kept."""
+
+    tags: tuple[TagPattern, ...] = Field(
+        default=("*",), min_length=1, description="Globs of tags; a tag is decided by the first rule that fits it."
+    )
+    keep: int | None = Field(
+        default=None, ge=1, description="So many newest images are kept; several tags on one image count once."
+    )
+    younger: SomeTime | None = Field(default=None, description="Images younger than this are kept: `7d`, `12h`, `2w`.")
+    sort: Sort = Field(
+        default="date",
+        description="What is the newest: by `date`, by `version` (1.10 is above 1.9), or by `parts`, all numbers in "
+        "the tag one after the other. What has no date, version or number is kept.",
+    )
+    forever: bool = Field(default=False, description="Whether all of them are kept.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        limits = self.keep is not None or self.younger is not None
+        if self.forever == limits:
+            raise ValueError("must have `keep`, `younger` or both, or else `forever: true`")
+        return self
+
+
+class CleanupPolicy(Section):
+    """What is kept of a repository of the registry."""
+
+    keep: int | None = Field(
+        default=None, ge=1, description="So many newest images are kept of the tags that no rule fits."
+    )
+    younger: SomeTime | None = Field(
+        default=None, description="Of the tags that no rule fits, images younger than this are kept: `7d`, `12h`, `2w`."
+    )
+    sort: Sort | None = Field(
+        default=None,
+        description="What `keep` takes for the newest: `date`, which is the default, `version` or `parts`.",
+    )
+    rules: dict[str, CleanupRule] | None = Field(
+        default=None, description="Rules by name, in this order, before `keep` and `younger`."
+    )
+    protect: tuple[Protection, ...] | None = Field(
+        default=None,
+        description="Globs of tags, and digests, that are never deleted, beside `latest`, `stable`, `*-stable`, what "
+        "`tags.protected` lists and the default branch's own tag.",
+    )
+    only: tuple[TagPattern, ...] | None = Field(
+        default=None, min_length=1, description="Globs of the only tags that may be deleted; the default is all."
+    )
+    untagged: Duration | None = Field(
+        default=None,
+        description="How old images without a tag must be before they go, where the registry lists them; the default "
+        "is that they are kept.",
+    )
+    grace: Duration | None = Field(
+        default=None, description="Whatever was pushed or built within this time is kept; the default is `1h`."
+    )
+    max_delete: int | None = Field(
+        default=None, ge=0, description="A plan that deletes more tags and manifests than this is refused."
+    )
+    max_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="A plan that deletes a greater share of the images is refused; the default is 0.5.",
+    )
+
+    @model_validator(mode="after")
+    def _reaches_all(self) -> Self:
+        names = list(self.rules or {})
+        for name, rule in (self.rules or {}).items():
+            if "*" not in rule.tags:
+                continue
+            if name != names[-1]:
+                raise ValueError(f"`rules.{name}` fits all tags: the rules behind it decide nothing, put it last")
+            if self.keep is not None or self.younger is not None:
+                raise ValueError(f"`rules.{name}` fits all tags: `keep` and `younger` beside `rules` decide nothing")
+        return self
+
+
+class Cleanup(CleanupPolicy):
+    """What `invoke cleanup` keeps in the registry, and what it deletes."""
+
+    in_use: tuple[str, ...] = Field(
+        default=(),
+        description="Files and folders, relative to the repository root, that name images in use: Kubernetes "
+        "manifests, compose files, CI files, any text. What they name is kept.",
+    )
+    kinds: dict[RegistryHost, RegistryKind] = Field(
+        default={},
+        description="What kind of registry a host is, where neither its name nor its answers tell; each kind deletes "
+        "in its own way. From one that is `unknown` nothing is deleted.",
+    )
+    repositories: dict[RepositoryPattern, CleanupPolicy] = Field(
+        default={},
+        description="What single repositories do differently, by `host/name` or a glob of it; the first that fits "
+        "counts, and what it does not say is as above. `protect` adds to the one above.",
+    )
+
+
 class DebianBase(Section):
     """A base image made from Debian's packages, for machines that cannot reach its registry."""
 
@@ -275,6 +390,7 @@ class Settings(Section):
     layers: dict[str, Layer] = Field(default={}, description="Tiers of images, the lowest first.")
     builder: Builder = Field(default=Builder(), description="Who executes the builds.")
     tags: Tags = Field(default=Tags(), description="What images are called.")
+    cleanup: Cleanup = Field(default=Cleanup(), description="What `invoke cleanup` keeps in the registry.")
     images: dict[str, ImageSettings] = Field(default={}, description="What single images do differently, by name.")
     bases: dict[str, DebianBase] = Field(
         default={}, description="How a base image is made where its registry cannot be reached, by reference."

@@ -27,7 +27,7 @@ def pages(ask: Callable[[str], httpx.Response], path: str, what: str, where: str
         following = response.links.get("next", {}).get("url")
         if not following:
             return
-        path = _followed(response, following, what, where)
+        path = followed(response, following, what, where)
     raise circle(what, where)
 
 
@@ -47,7 +47,7 @@ def tags_of(response: httpx.Response, where: str) -> list[str]:
     return tags
 
 
-def _followed(response: httpx.Response, link: str, what: str, where: str) -> str:
+def followed(response: httpx.Response, link: str, what: str, where: str) -> str:
     following = response.url.join(link)
     # A proxy that forgets the scheme is common, another host never right: it would get our credentials.
     if following.host != response.url.host or following.port not in (None, response.url.port):
