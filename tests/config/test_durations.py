@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagewright.config.durations import check_some_time, parse_duration, spoken
@@ -45,6 +45,7 @@ def test_no_time_is_none() -> None:
         check_some_time("0d")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 36_500 * 86_400))
 def test_what_is_spoken_is_read_again(seconds: int) -> None:
     assert parse_duration(spoken(timedelta(seconds=seconds))) == timedelta(seconds=seconds)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from imagewright.config.environment import variables
@@ -296,6 +297,7 @@ SNIPPETS = [
 ]
 
 
+@limits(deadline=None)  # the machine may be busy
 @given(st.one_of(st.text(), st.lists(st.sampled_from(SNIPPETS), max_size=40).map("".join), st.binary()))
 def test_no_text_raises_anything_but_a_config_error(content: str | bytes) -> None:
     data = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
@@ -307,6 +309,7 @@ def test_no_text_raises_anything_but_a_config_error(content: str | bytes) -> Non
             load(Path(folder), {})
 
 
+@limits(deadline=None)
 @given(st.dictionaries(st.sampled_from([*variables(), "IMAGEWRIGHT_X"]), st.text()))
 def test_no_environment_raises_anything_but_a_config_error(environ: dict[str, str]) -> None:
     with suppress(ConfigError):

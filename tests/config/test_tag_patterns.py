@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagewright.config.tag_patterns import check_protection, check_repository_pattern, check_tag_pattern, fitting
@@ -45,6 +45,7 @@ def test_a_whole_tag_must_fit() -> None:
     assert fitting("latest\n", ["latest"]) is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab1.-_*?[]!", max_size=12))
 def test_what_is_accepted_fits_some_tag_or_has_nothing_odd_in_it(text: str) -> None:
     try:

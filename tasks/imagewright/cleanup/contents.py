@@ -43,15 +43,19 @@ class Contents:
         self._fresh: list[tuple[str, str, bytes, float]] = []
         self._seen: list[str] = []
         self._database = _opened(path)
+        # A first reading asks for nothing that it has not just been sent.
+        self._is_empty = not self._run(lambda database: database.execute("SELECT 1 FROM content LIMIT 1").fetchone(), 0)
 
     def tags(self) -> dict[str, str]:
         """What the tags pointed to at the last reading: a guess."""
         return self._run(lambda database: dict(database.execute("SELECT tag, digest FROM tag")), {})
 
     def get(self, digest: str) -> Content | None:
-        """Content by its digest, checked against it."""
+        """What an earlier reading has put here, checked against its digest."""
         query = "SELECT type, raw, seen FROM content WHERE digest = ?"
-        row = self._run(lambda database: database.execute(query, (digest,)).fetchone(), None)
+        row = (
+            None if self._is_empty else self._run(lambda database: database.execute(query, (digest,)).fetchone(), None)
+        )
         if row is None:
             return None
         try:

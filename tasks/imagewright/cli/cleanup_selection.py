@@ -41,14 +41,14 @@ class Selection:
         return named or tuple(dict.fromkeys(one for each in self._by_image().values() for one in each))
 
     def policies(self, repositories: Sequence[str]) -> dict[str, Policy]:
-        """The policy of each; one without any rule has none, and keeps all."""
+        """The policy of each; one that lets nothing go, neither by a rule nor without a tag, has none."""
         settings = self._project.known_settings
         tags = default_tags(self._project.occasion)
         found = {
             one: policy_for(settings, one, given=self._wishes.given, default_tags=tags, cleanup=self._file)
             for one in repositories
         }
-        return {one: policy for one, policy in found.items() if policy.rules}
+        return {one: policy for one, policy in found.items() if policy.rules or policy.untagged is not None}
 
     def in_use(self, repositories: Sequence[str]) -> InUse:
         """Who needs images of these; ConfigError where a scan fails."""
