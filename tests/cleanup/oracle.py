@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from imagewright.cleanup.model import Picture, Policy, Rule, Use
 from imagewright.tags.versions import parse
@@ -122,10 +122,9 @@ class Oracle:
         heads = [one for one in group if not any(self.contains(other, one) for other in group)]
 
         def by_age(one: str) -> bool:
-            needs = rule.sort == "date" or rule.younger is not None or bool(self.policy.grace)
             when = self.date(one)
             young = rule.younger is not None and when is not None and when > self.now - rule.younger
-            return rule.forever or (when is None and needs) or self.in_grace(one) or young
+            return rule.forever or when is None or self.in_grace(one) or young
 
         def ranked(one: str) -> bool:
             needs = rule.sort == "date" or rule.younger is not None or bool(self.policy.grace)
@@ -166,7 +165,7 @@ class Oracle:
         when = self.date(digest)
         if self.policy.untagged is None or stored.kind not in {"image", "index"} or when is None:
             return True
-        return self.now - when < self.policy.untagged or self.in_grace(digest)
+        return self.now - when < max(self.policy.untagged, timedelta(hours=1)) or self.in_grace(digest)
 
     def needed_by(self, digest: str, alive: set[str]) -> bool:
         """Whether one of these needs it: as a part, or because it speaks about them."""

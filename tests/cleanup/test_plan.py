@@ -253,13 +253,13 @@ def test_parts_compare_all_numbers() -> None:
     assert set(found.roots) == {"build-2025.10-12", "build-2025.10-2"}
 
 
-def test_images_without_dates_are_ranked_by_version_where_no_date_is_asked_for() -> None:
+def test_images_without_dates_are_kept_also_where_versions_decide() -> None:
     world = World()
     for tag in ("1.1", "1.2"):
         world.put(tag, tag, created=datetime(1970, 1, 1, tzinfo=UTC))
-    rules = (Rule(name="one", keep=1, sort="version"),)
-    assert plan(world, keeping(1, rules=rules)).tags == ()
-    assert plan(world, keeping(1, rules=rules, grace=timedelta(0))).tags == ("1.1",)
+    world.put("1.0", "1.0", age=5)
+    rules = (Rule(name="one", keep=0, sort="version"),)
+    assert plan(world, keeping(0, rules=rules)).tags == ("1.0",)
 
 
 def test_what_was_just_pushed_is_left_alone() -> None:

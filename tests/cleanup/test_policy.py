@@ -69,7 +69,7 @@ def test_without_any_configuration_nothing_is_deleted() -> None:
     policy = policy_for(settings(), HERE)
     assert policy.rules == ()
     assert policy.protect == policy.only == ()
-    assert policy.grace == timedelta(hours=1)
+    assert policy.grace == timedelta(0)
     assert policy.max_share == 0.5
     assert (policy.untagged, policy.max_delete, policy.allow_empty, policy.allow_keep_zero) == (
         None,

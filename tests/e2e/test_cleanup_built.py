@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 def test_the_base_of_a_kept_image_stays(engine: LocalEngine, inv: Inv, base_image: str, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository", engine, inv, base_image)
-    repository.configure("cleanup: {keep: 1, grace: 0s, max_share: 1.0}\n")
+    repository.configure("cleanup: {keep: 1, max_share: 1.0}\n")
     repository.dockerfile("base", "FROM BASE", "COPY version /version")
     repository.dockerfile("app", "FROM PREFIX/base", "RUN echo app > /app")
     for number, name in enumerate(["all", "all", "base", "base"], 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from imagewright.cleanup.dates import dated, is_within
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from imagewright.cleanup.mark import Graph
     from imagewright.cleanup.model import Picture, Policy
 
+_BEING_TAGGED = timedelta(hours=1)  # a build is pushed by its digest, and gets its tags afterwards
 _SHARED = "shared"
 
 
@@ -86,9 +88,10 @@ def _untagged(digest: str, picture: Picture, policy: Policy, held: Held, now: da
     when = dated(one, now)
     if when is None:
         return Choice(True, "unknown date", "when it was made is not known")
-    if now - when < policy.untagged or is_within(one, now, policy.grace):
-        return Choice(True, "untagged", f"without a tag, and younger than {spoken(max(policy.untagged, policy.grace))}")
-    return Choice(False, "untagged", f"without a tag, and older than {spoken(policy.untagged)}")
+    limit = max(policy.untagged, policy.grace, _BEING_TAGGED)
+    if now - when < limit or is_within(one, now, policy.grace):
+        return Choice(True, "untagged", f"without a tag, and younger than {spoken(limit)}")
+    return Choice(False, "untagged", f"without a tag, and older than {spoken(limit)}")
 
 
 def _settled(digest: str, choice: Choice | None, picture: Picture, gone: frozenset[str]) -> Choice:

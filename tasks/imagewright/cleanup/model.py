@@ -66,7 +66,7 @@ class Policy:
     usual: tuple[str, ...] = ()  # globs of tags that are protected without anybody's word: they may fit nothing
     only: tuple[str, ...] = ()  # globs: tags outside of them are kept
     untagged: timedelta | None = None  # grace time of manifests without a tag; None: they are kept
-    grace: timedelta = timedelta(hours=1)  # whatever was pushed or created within it is kept
+    grace: timedelta = timedelta(0)  # whatever was pushed or created within it is kept
     max_delete: int | None = None  # tags and manifests of one repository
     max_share: float = 0.5  # of its images
     allow_empty: bool = False  # a repository may lose its last tagged image

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 USUAL = ("latest", "stable", "*-stable")
 """Tags that people pull by, protected whatever the configuration says."""
 
-_GRACE = timedelta(hours=1)
 _SHARE = 0.5
 
 
@@ -64,8 +63,8 @@ def policy_for(
         values = (getattr(given, name), said(name), default)
         return next((value for value in values if value is not None), None)
 
-    def time(name: str, default: timedelta | None = None) -> timedelta | None:
-        found = first(name, default)
+    def time(name: str) -> timedelta | None:
+        found = first(name)
         return parse_duration(found) if isinstance(found, str) else found
 
     rules = [_rule(name, rule) for name, rule in (said("rules") or {}).items()]
@@ -84,7 +83,7 @@ def policy_for(
         usual=tuple(dict.fromkeys((*USUAL, *settings.tags.protected, *sorted(default_tags)))),
         only=given.only or said("only") or (),
         untagged=time("untagged"),
-        grace=time("grace", _GRACE) or timedelta(0),
+        grace=time("grace") or timedelta(0),
         max_delete=first("max_delete"),
         max_share=first("max_share", _SHARE),
         allow_empty=given.allow_empty,

@@ -85,7 +85,7 @@ class _Group:
             where = place(rule.sort, tags_of, dated(picture.manifests[digest], now), digest)
             if where is not None:
                 places |= {head: max(where, places.get(head, where)) for head in heads[digest]}
-        ranked = [digest for digest in places if dated(picture.manifests[digest], now) or not _needs_date(rule, grace)]
+        ranked = [digest for digest in places if dated(picture.manifests[digest], now)]
         ranked.sort(key=lambda digest: (places[digest], digest), reverse=True)
         ranks = {digest: number for number, digest in enumerate(ranked, start=1)}
         return cls(rule, picture, grace, now, ranks, heads)
@@ -128,14 +128,10 @@ class _Group:
         if rule.forever:
             return Choice(True, rule.name, "kept for ever")
         when = dated(one, self.now)
-        if when is None and _needs_date(rule, self.grace):
+        if when is None:
             return _NO_DATE
         if is_within(one, self.now, self.grace):
             return Choice(True, "grace", f"pushed or made within {spoken(self.grace)}")
-        if rule.younger is not None and when is not None and self.now - when < rule.younger:
+        if rule.younger is not None and self.now - when < rule.younger:
             return Choice(True, rule.name, f"younger than {spoken(rule.younger)}")
         return None
-
-
-def _needs_date(rule: Rule, grace: timedelta) -> bool:
-    return rule.sort == "date" or rule.younger is not None or bool(grace)

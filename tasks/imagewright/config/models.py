@@ -300,11 +300,11 @@ class CleanupPolicy(Section):
     )
     untagged: Duration | None = Field(
         default=None,
-        description="How old images without a tag must be before they go, where the registry lists them; the default "
-        "is that they are kept.",
+        description="How old images without a tag must be before they go, an hour at least, where the registry lists "
+        "them; the default is that they are kept.",
     )
     grace: Duration | None = Field(
-        default=None, description="Whatever was pushed or built within this time is kept; the default is `1h`."
+        default=None, description="Whatever was pushed or built within this time is kept, however it ranks."
     )
     max_delete: int | None = Field(
         default=None, ge=0, description="A plan that deletes more tags and manifests than this is refused."
