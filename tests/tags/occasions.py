@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from imagewright.config.models import Tags
+from imagewright.config.tags_models import Tags
 from imagewright.events.ci import read_event
 from imagewright.events.event import Event
 from imagewright.tags.model import Occasion

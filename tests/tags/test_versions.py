@@ -11,7 +11,7 @@ import semver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagewright.config.models import AliasStrategy
+from imagewright.config.sections import AliasStrategy
 from imagewright.references import is_tag
 from imagewright.tags.versions import Strategy, Version, parse
 

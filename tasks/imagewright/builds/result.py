@@ -15,6 +15,17 @@ Status = Literal["built", "reused", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Something that took time within the build of an image: a step, an export, the publishing of its tags."""
+
+    name: str  # "[linux/amd64 build 2/4] RUN make"
+    start: float  # seconds since 1970, by the builder's clock
+    end: float
+    state: Literal["done", "cached", "failed"] = "done"
+    platform: str | None = None  # "linux/arm64", where it is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResult:
     """The end of one image."""
 
@@ -32,6 +43,10 @@ class ImageResult:
     failure: Failure | None = None
     because: str | None = None  # where it was skipped
     sizes: Mapping[str, int] | None = None  # compressed bytes, by platform; None where nobody asked the registry
+    growth: int | None = None  # bytes more (or less, below zero) than the last one that was published from here
+    why: str | None = None  # the first reason that the plan has for it
+    began: float | None = None  # seconds since 1970, by this machine's clock; None where nothing was done
+    spans: tuple[Span, ...] = ()  # in the order in which they began
 
 
 def to_json(results: Sequence[ImageResult], *, seconds: float) -> dict[str, Any]:
@@ -50,6 +65,8 @@ def to_json(results: Sequence[ImageResult], *, seconds: float) -> dict[str, Any]
                 "tags": list(result.tags),
                 "unpublished": [{"registry": one.registry, "error": one.error} for one in result.unpublished],
                 "sizes": dict(result.sizes) if result.sizes is not None else None,
+                "growth": result.growth,
+                "why": result.why,
                 "seconds": round(result.seconds, 3),
                 "cached_steps": result.cached_steps,
                 "steps": result.steps,

@@ -15,7 +15,8 @@ from imagewright.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from imagewright.config.models import Cleanup, CleanupRule, Settings
+    from imagewright.config.cleanup_models import Cleanup, CleanupRule
+    from imagewright.config.models import Settings
 
 USUAL = ("latest", "stable", "*-stable")
 """Tags that people pull by, protected whatever the configuration says."""
@@ -93,8 +94,8 @@ def policy_for(
 
 def policy_file(path: Path) -> Cleanup:
     """A file that has the keys of the configuration's `cleanup`; ConfigError, with the line, for any other."""
+    from imagewright.config.cleanup_models import Cleanup
     from imagewright.config.document import parse
-    from imagewright.config.models import Cleanup
     from imagewright.config.problems import combined
     from imagewright.config.validate import validate_as
 

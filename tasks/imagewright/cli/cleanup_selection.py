@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imagewright.cleanup.vendors.model import Kind
     from imagewright.cli.cleanup_options import Wishes
     from imagewright.cli.project import Project
-    from imagewright.config.models import Cleanup
+    from imagewright.config.cleanup_models import Cleanup
 
 
 class Selection:

@@ -56,7 +56,7 @@ def defaults() -> str:
 
 def _key(data: bytes | None, environ: Mapping[str, str]) -> str:
     # the models' own text stands for their version: a default that changes makes other settings of the same file
-    models = Path(__file__).with_name("models.py").read_bytes()
+    models = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*models.py")))
     given = sorted(
         (name, value)
         for name, value in environ.items()

@@ -15,7 +15,7 @@ from imagewright.tags.versions import parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imagewright.config.models import Tags
+    from imagewright.config.tags_models import Tags
     from imagewright.tags.image import Named
     from imagewright.tags.model import Kind, Occasion
     from imagewright.tags.rules import Rule

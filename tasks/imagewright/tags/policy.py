@@ -17,7 +17,7 @@ from imagewright.tags.values import has_build_metadata, version_of_git_tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imagewright.config.models import Tags
+    from imagewright.config.tags_models import Tags
     from imagewright.tags.drafts import Draft
     from imagewright.tags.image import Named
     from imagewright.tags.model import Occasion

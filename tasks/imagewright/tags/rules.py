@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from imagewright.tags.templates import Template
 
 if TYPE_CHECKING:
-    from imagewright.config.models import TagRule, Tags
+    from imagewright.config.tags_models import TagRule, Tags
 
 WORK = "work"
 _ON_A_BRANCH = ("push", "manual", "schedule", "local")

@@ -8,7 +8,7 @@ import pytest
 from imagewright.cleanup.vendors.choose import deleter_for
 from imagewright.cleanup.vendors.hosts import github_api, kind_of
 from imagewright.cleanup.vendors.model import KINDS, Deleter
-from imagewright.config.models import RegistryKind
+from imagewright.config.sections import RegistryKind
 from imagewright.errors import ConfigError, EnvironmentMissingError, RegistryError, UsageError
 from imagewright.registry.client import Registry
 from tests.cleanup.vendors.server import Answer, Request, Server, serving

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from imagewright.config.models import Platform, Secret, Section
+from imagewright.config.models import Secret
 from imagewright.config.problems import listed
+from imagewright.config.sections import Platform, Section
 
 STRATEGIES = ("parts", "semver", "none")
 RESERVED = frozenset(
