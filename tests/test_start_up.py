@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("boto3", "e2b_dockerfile_utils", "httpx", "jinja2", "pydantic", "python_on_whales", "rich", "yaml")
+HEAVY = ("boto3", "e2b_dockerfile_utils", "jinja2", "pydantic", "python_on_whales", "rich", "urllib3", "yaml")
 
 LIST_TASKS = f"""\
 import sys
@@ -55,7 +55,7 @@ import sys
 from imagewright.registry.client import Registry
 with Registry("localhost:1"):
     pass
-assert "httpx" in sys.modules
+assert "urllib3" in sys.modules
 print(*{"click", "rich", "pygments"} & sys.modules.keys())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagewright.bases import debian
-from imagewright.bases.ensure import Made, choose, ensure_bases, hint, to_withdraw
+from imagewright.bases.ensure import Made, asked_ahead, choose, ensure_bases, hint, to_withdraw
 from imagewright.bases.mirror import ORIGIN_LABEL, RECIPE_LABEL
+from imagewright.bases.record import Record
 from imagewright.config.models import DebianBase
 from imagewright.errors import ConfigError, EnvironmentMissingError
+from imagewright.references import DOCKER_HUB
 from imagewright.registry.model import Blob, Deletion, Manifest
 from imagewright.registry.oci import image_from_tar, push_image
 
@@ -266,7 +268,7 @@ def test_the_hint_never_makes_a_debian_of_another_image() -> None:
 
 
 def test_the_quick_way_imports_nothing_heavy() -> None:
-    heavy = "httpx tarfile subprocess pydantic imagewright.registry"
+    heavy = "urllib3 tarfile subprocess pydantic imagewright.registry"
     code = f"import sys, imagewright.bases.ensure; sys.exit(' '.join(set('{heavy}'.split()) & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -298,3 +300,21 @@ def test_other_peoples_images_are_never_withdrawn(world: World) -> None:
     world.time_passes()
     world.hub = True
     assert world.to_withdraw() == frozenset()
+
+
+def test_docker_hub_is_asked_ahead_unless_the_answer_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answers(registry: str = DOCKER_HUB) -> bool:
+        asked.append(registry)
+        return False
+
+    monkeypatch.setattr("imagewright.bases.ensure.docker_hub_answers", answers)
+    reachable = asked_ahead(tmp_path)
+    assert reachable(DOCKER_HUB) is False
+    assert asked == [DOCKER_HUB]
+    Record(tmp_path / "bases.json").remember(("answers", DOCKER_HUB), False)
+    asked_ahead(tmp_path)
+    assert asked == [DOCKER_HUB]

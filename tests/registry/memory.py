@@ -12,6 +12,7 @@ import httpx
 
 from imagewright.registry.client import Registry
 from imagewright.registry.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST, Manifest, digest_of
+from tests.registry.answering import Answering
 
 _MANIFESTS = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)")
 _BLOBS = re.compile(r"/v2/(?P<name>.+)/blobs/(?P<digest>[a-z0-9]+:[0-9a-f]+)")
@@ -38,7 +39,7 @@ class Memory:
 
     def client(self) -> Registry:
         """The product's own client of it."""
-        transport = httpx.MockTransport(self.answer)
+        transport = Answering(self.answer)
         return Registry(self.host, credentials=lambda _: None, transport=transport, sleep=lambda _: None)
 
     def methods(self) -> Counter[str]:

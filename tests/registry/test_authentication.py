@@ -14,6 +14,7 @@ from imagewright.registry.authentication import Challenge, RefusedError, is_loop
 from imagewright.registry.client import Registry
 from imagewright.registry.credentials import Credential
 from imagewright.registry.model import digest_of
+from tests.registry.answering import Answering
 
 HOST = "r.example"
 SECRET = "s3cr3t-of-mine"
@@ -105,7 +106,7 @@ class TokenRegistry:
 
 
 def registry_of(server: TokenRegistry, credential: Credential | None = ME) -> Registry:
-    return Registry(HOST, credentials=lambda _: credential, transport=httpx.MockTransport(server), sleep=lambda _: None)
+    return Registry(HOST, credentials=lambda _: credential, transport=Answering(server), sleep=lambda _: None)
 
 
 def read(registry: Registry, repository: str = "app") -> object:
@@ -198,7 +199,7 @@ def test_threads_share_one_token() -> None:
             everyone.wait(10)  # all eight are refused before the first of them asks for a token
         return answer(request)
 
-    with Registry(HOST, credentials=lambda _: ME, transport=httpx.MockTransport(together)) as registry:
+    with Registry(HOST, credentials=lambda _: ME, transport=Answering(together)) as registry:
         assert registry.concurrently(lambda _: read(registry), range(8)) == [{"os": "linux"}] * 8
     assert len(server.asked) == 1
 
@@ -215,7 +216,7 @@ def test_basic() -> None:
             return httpx.Response(200, content=CONFIG)
         return httpx.Response(401, headers={"www-authenticate": 'Basic realm="x"'})
 
-    with Registry(HOST, credentials=credentials, transport=httpx.MockTransport(answer)) as registry:
+    with Registry(HOST, credentials=credentials, transport=Answering(answer)) as registry:
         assert read(registry, "a") == read(registry, "b") == {"os": "linux"}
     assert looked_up == [HOST]
 
@@ -229,7 +230,7 @@ def test_basic_without_or_with_wrong_credentials() -> None:
 
     for credential, message, count in ((None, "wants credentials", 1), (ME, "refuses the credentials", 3)):
         with (
-            Registry(HOST, credentials=lambda _, it=credential: it, transport=httpx.MockTransport(answer)) as registry,  # type: ignore[misc]
+            Registry(HOST, credentials=lambda _, it=credential: it, transport=Answering(answer)) as registry,  # type: ignore[misc]
             pytest.raises(RefusedError, match=message),
         ):
             read(registry)
@@ -243,7 +244,7 @@ def test_a_password_that_was_refused_is_not_sent_twice_for_one_request() -> None
         sent.append("authorization" in request.headers)
         return httpx.Response(401, headers={"www-authenticate": 'Basic realm="x"'})
 
-    with Registry(HOST, credentials=lambda _: ME, transport=httpx.MockTransport(answer)) as registry:
+    with Registry(HOST, credentials=lambda _: ME, transport=Answering(answer)) as registry:
         for _ in range(2):
             with pytest.raises(RefusedError):
                 read(registry)
@@ -254,7 +255,7 @@ def test_a_registry_without_authentication_never_looks_credentials_up() -> None:
     def credentials(host: str) -> Credential:
         raise AssertionError
 
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=CONFIG))
+    transport = Answering(lambda _: httpx.Response(200, content=CONFIG))
     with Registry(HOST, credentials=credentials, transport=transport) as registry:
         assert read(registry) == {"os": "linux"}
         assert registry.ping() is False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,13 +22,15 @@ from imagewright.registry.model import (
     Manifest,
     digest_of,
 )
+from imagewright.registry.session import WORKERS
+from tests.registry.answering import Answering
 
 HOST = "r.example"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def registry_of(answer: Answer) -> Registry:
-    return Registry(HOST, credentials=lambda _: None, transport=httpx.MockTransport(answer), sleep=lambda _: None)
+    return Registry(HOST, credentials=lambda _: None, transport=Answering(answer), sleep=lambda _: None)
 
 
 def manifest_of(document: dict[str, Any], media_type: str = OCI_MANIFEST) -> Manifest:
@@ -376,3 +379,30 @@ def test_concurrent_results_keep_their_order_and_the_first_error_ends_them() -> 
     with pytest.raises(RegistryError, match="0"):
         registry.concurrently(fail, range(100_000))
     assert len(started) < 100_000
+
+
+def test_after_an_error_no_more_is_begun() -> None:
+    begun, told = [], threading.Event()
+
+    def call(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise RegistryError("the first")
+        told.wait(30)
+
+    with pytest.raises(RegistryError, match="the first"):
+        registry_of(lambda _: httpx.Response(200)).concurrently(call, range(1000), stop=told.set)
+    assert told.is_set()
+    assert len(begun) <= WORKERS
+
+
+def test_what_fails_because_of_the_stop_is_not_the_error() -> None:
+    told = threading.Event()
+
+    def call(number: int) -> None:
+        if number == 0:
+            told.wait(30)
+        raise RegistryError("given up" if number == 0 else "the cause")
+
+    with pytest.raises(RegistryError, match="the cause"):
+        registry_of(lambda _: httpx.Response(200)).concurrently(call, range(2), stop=told.set)

@@ -15,6 +15,7 @@ from imagewright.registry.copy import Place, copy
 from imagewright.registry.model import DOCKER_LIST, OCI_ARTIFACT, OCI_LAYER_GZIP, Manifest, digest_of
 from imagewright.registry.publish import Target, publish
 from imagewright.registry.session import WORKERS
+from tests.registry.answering import Answering
 from tests.registry.memory import (
     Memory,
     described,
@@ -118,7 +119,7 @@ class TestBetweenRepositories:
         def guarded(request: httpx.Request) -> httpx.Response:
             return httpx.Response(403) if "mount" in request.url.params else memory.answer(request)
 
-        registry = Registry("r.example", credentials=lambda _: None, transport=httpx.MockTransport(guarded))
+        registry = Registry("r.example", credentials=lambda _: None, transport=Answering(guarded))
         copied = copy(Place(registry, "app"), "dev", Place(registry, "released/app"), ["1"])
         assert copied.ok
         assert copied.streamed == 6
@@ -258,7 +259,7 @@ class TestBetweenRegistries:
                 return httpx.Response(404)
             return ours.answer(request)
 
-        registry = Registry("r.example", credentials=lambda _: None, transport=httpx.MockTransport(answer))
+        registry = Registry("r.example", credentials=lambda _: None, transport=Answering(answer))
         with pytest.raises(RegistryError, match="HTTP 404"):
             copy(Place(registry, "app"), "dev", target, ["1"])
         assert 0 <= sent < count - 1
@@ -273,7 +274,7 @@ class TestBetweenRegistries:
                 raise httpx.ConnectError("refused")
             return theirs.answer(request)
 
-        gone = Registry(OTHER, credentials=lambda _: None, transport=httpx.MockTransport(dying), sleep=lambda _: None)
+        gone = Registry(OTHER, credentials=lambda _: None, transport=Answering(dying), sleep=lambda _: None)
         with pytest.raises(EnvironmentMissingError):
             copy(source, "dev", Place(gone, "me/app"), ["1"])
         assert not theirs.tags
@@ -315,7 +316,7 @@ class TestBetweenRegistries:
                 theirs.blobs.pop(("me/app", lost))
             return answer
 
-        registry = Registry(OTHER, credentials=lambda _: None, transport=httpx.MockTransport(forgetful))
+        registry = Registry(OTHER, credentials=lambda _: None, transport=Answering(forgetful))
         copied = copy(source, "dev", replace(target, registry=registry), ["1"])
         assert not copied.verified
         assert not copied.ok
@@ -359,7 +360,7 @@ class TestTags:
                 memory.tags["app", "latest"] = theirs.digest
             return answer
 
-        registry = Registry("r.example", credentials=lambda _: None, transport=httpx.MockTransport(racing))
+        registry = Registry("r.example", credentials=lambda _: None, transport=Answering(racing))
         copied = copy(Place(registry, "app"), "dev", Place(registry, "app"), ["latest"])
 
         assert [put.status for put in copied.tags] == ["failed"]
@@ -485,7 +486,7 @@ class TestPublish:
             raise httpx.ConnectError("refused")
 
         registry = ours.client()
-        broken = Registry("gone.example", credentials=lambda _: None, transport=httpx.MockTransport(dead))
+        broken = Registry("gone.example", credentials=lambda _: None, transport=Answering(dead))
         targets = [
             Target(place=Place(registry, "app"), tags=("1", "latest")),
             Target(place=Place(broken, "me/app"), tags=("1",)),

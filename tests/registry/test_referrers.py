@@ -12,6 +12,7 @@ from imagewright.errors import RegistryError
 from imagewright.registry.client import Registry
 from imagewright.registry.model import OCI_INDEX, OCI_MANIFEST, Manifest, digest_of
 from imagewright.registry.referrers import Referrers, cosign_tags, fallback_tag, merged, supersedes
+from tests.registry.answering import Answering
 from tests.registry.memory import Memory, described, put_image, put_index, put_manifest, put_signature
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def test_names_of_tags() -> None:
 
 class TestTheList:
     def registry(self, answer: Callable[[httpx.Request], httpx.Response]) -> Registry:
-        return Registry("r.example", credentials=lambda _: None, transport=httpx.MockTransport(answer))
+        return Registry("r.example", credentials=lambda _: None, transport=Answering(answer))
 
     @pytest.mark.parametrize(
         "answer",

@@ -10,6 +10,7 @@ from imagewright.errors import EnvironmentMissingError, RegistryError
 from imagewright.registry.authentication import RefusedError
 from imagewright.registry.credentials import Credential
 from imagewright.registry.session import Session, UnansweredError
+from tests.registry.answering import Answering
 
 HOST = "r.example"
 
@@ -33,7 +34,7 @@ class Script:
         return Session(
             host,
             credentials=lambda _: credential,
-            transport=httpx.MockTransport(self),
+            transport=Answering(self),
             sleep=self.pauses.append,
         )
 
@@ -116,7 +117,7 @@ def redirected(location: str) -> dict[str, str | None]:
     session = Session(
         HOST,
         credentials=lambda _: Credential(username="me", password="pw"),
-        transport=httpx.MockTransport(basic_then(location)),
+        transport=Answering(basic_then(location)),
     )
     answer: dict[str, str | None] = session.send("GET", "/v2/blob", params={"a": "b"}).json()
     return answer
@@ -140,9 +141,7 @@ def test_another_hosts_challenge_is_not_answered() -> None:
             return httpx.Response(307, headers={"location": "https://storage.example/x"})
         return httpx.Response(401, headers={"www-authenticate": 'Bearer realm="https://evil.example/token"'})
 
-    session = Session(
-        HOST, credentials=lambda _: Credential(username="me", password="pw"), transport=httpx.MockTransport(answer)
-    )
+    session = Session(HOST, credentials=lambda _: Credential(username="me", password="pw"), transport=Answering(answer))
     with pytest.raises(RefusedError):
         session.send("GET", "/v2/blob")
     assert seen == [HOST, "storage.example"]

@@ -16,6 +16,7 @@ from imagewright.bases.recipe import Recipe
 from imagewright.bases.record import Record
 from imagewright.errors import ConfigError, EnvironmentMissingError, RegistryError
 from imagewright.references import DOCKER_HUB, InvalidReferenceError, Reference
+from imagewright.tools.later import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -169,14 +170,20 @@ def choose(wanted: Iterable[str], bases: Mapping[str, DebianBase]) -> list[Base]
 
 def docker_hub_answers(registry: str = DOCKER_HUB) -> bool:
     """Whether the registry answers within three seconds, whatever it answers."""
-    import httpx
+    from imagewright.registry.session import answers
 
-    host = "registry-1.docker.io" if registry == DOCKER_HUB else registry
-    try:
-        httpx.head(f"https://{host}/v2/", timeout=3)
-    except httpx.HTTPError:
-        return False
-    return True
+    return answers(registry, within=3)
+
+
+def asked_ahead(state: Path) -> Callable[[str], bool]:
+    """`docker_hub_answers`, asked from now on: where it is out of reach, that takes a while to be known.
+
+    `state` is that of `ensure_bases`: what is remembered there need not be asked.
+    """
+    if Record(state / "bases.json").find(*_HUB) is not None:
+        return docker_hub_answers
+    asked = Later(docker_hub_answers)
+    return lambda _registry: asked.result()
 
 
 def hint(reference: str) -> str:

@@ -10,15 +10,17 @@ import base64
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagewright.errors import RegistryError
 from imagewright.references import Reference
+from imagewright.registry.answer import Address
 from imagewright.registry.credentials import Credential
 
 if TYPE_CHECKING:
-    import httpx
+    from imagewright.registry.answer import Answer
 
 CredentialSource = Callable[[str], Credential | None]
 Scopes = tuple[str, ...]  # ("repository:library/debian:pull",): what a token is asked for
@@ -65,8 +67,8 @@ def parse_challenges(headers: list[str]) -> tuple[Challenge, ...]:
 class Authenticator:
     """Knows what to send as Authorization to one registry. Safe to share between threads."""
 
-    def __init__(self, host: str, credentials: CredentialSource, ask: Callable[..., httpx.Response]) -> None:
-        """`ask(method, url, **parts_of_an_httpx_request)` sends a request to the token server."""
+    def __init__(self, host: str, credentials: CredentialSource, ask: Callable[..., Answer]) -> None:
+        """`ask(method, address, headers=, form=)` sends a request to the token server."""
         self._host = host
         self._credentials = credentials
         self._ask = ask
@@ -138,12 +140,12 @@ class Authenticator:
                 "scope": " ".join(scopes),
                 **({"service": service} if service else {}),
             }
-            response = self._ask("POST", realm, data=form)
+            response = self._ask("POST", realm, form=form)
         else:
             query = [("service", service)] if service else []
             query += [("scope", scope) for scope in scopes]
             headers = {"Authorization": _basic(credential)} if credential is not None else {}
-            response = self._ask("GET", realm, params=query, headers=headers)
+            response = self._ask("GET", realm.asking(query), headers=headers)
         if response.status_code in (400, 401, 403):
             raise RefusedError(self._host, has_credentials=credential is not None)
         token = None
@@ -159,20 +161,16 @@ class Authenticator:
             )
         return str(token)
 
-    def _realm(self, challenge: Challenge) -> str:
-        import httpx
-
-        try:
-            realm = httpx.URL(challenge.parameters.get("realm", ""))
-        except httpx.InvalidURL:
-            realm = httpx.URL("")
-        secure = realm.scheme == "https" or (realm.scheme == "http" and is_loopback(realm.netloc.decode()))
-        if not secure or not realm.host:
+    def _realm(self, challenge: Challenge) -> Address:
+        realm: Address | None = None
+        with suppress(ValueError):
+            realm = Address.parse(challenge.parameters.get("realm", ""))
+        if realm is None or not (realm.scheme == "https" or is_loopback(realm.netloc)):
             raise RegistryError(
-                f"the registry names {str(realm) or 'nothing'} as its token server: passwords are sent over https only",
+                f"the registry names {realm or 'nothing'} as its token server: passwords are sent over https only",
                 where=self._host,
             )
-        return str(realm)
+        return realm
 
 
 def is_loopback(host: str) -> bool:

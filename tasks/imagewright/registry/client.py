@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagewright.errors import RegistryError
@@ -22,15 +21,15 @@ from imagewright.registry.model import (
     platform_text,
 )
 from imagewright.registry.pages import circle, pages, tags_of
-from imagewright.registry.session import WORKERS, Session, UnansweredError, explanation
+from imagewright.registry.session import Session, UnansweredError, explanation
 from imagewright.registry.transfer import Download
+from imagewright.registry.workers import concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    import httpx
-
+    from imagewright.registry.answer import Answer, Transport
     from imagewright.registry.authentication import CredentialSource, Scopes
 
 _UPLOADS = 3  # how often a lost upload is begun again
@@ -50,7 +49,7 @@ class Registry:
         host: str,
         *,
         credentials: CredentialSource = find_credential,
-        transport: httpx.BaseTransport | None = None,
+        transport: Transport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
@@ -76,18 +75,11 @@ class Registry:
     def concurrently(
         self, call: Callable[[_T], _R], items: Iterable[_T], *, stop: Callable[[], None] = lambda: None
     ) -> list[_R]:
-        """`call` for each item, eight at a time; results in the items' order. The first error ends it.
+        """`call` for each item, eight at a time; results in the items' order. An error ends it: the first item's.
 
         `stop` is called then, before the calls that still run are waited for.
         """
-        with ThreadPoolExecutor(WORKERS) as pool:
-            futures = [pool.submit(call, item) for item in items]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                stop()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        return concurrently(call, items, stop)
 
     def ping(self) -> bool:
         """Check that the registry answers and takes our credentials; whether it asked for any."""
@@ -181,7 +173,7 @@ class Registry:
             page = tags_of(response, self._name(repository))
             fresh = [tag for tag in page if tag not in tags]
             tags.update(dict.fromkeys(fresh))
-            if page and not fresh and "next" in response.links:
+            if page and not fresh and response.following:
                 raise circle("list of tags", self._name(repository))
         return tuple(tags)
 
@@ -258,7 +250,7 @@ class Registry:
             "PUT",
             f"/v2/{repository}/manifests/{reference}",
             scopes=_push(repository),
-            headers={"Content-Type": manifest.media_type},
+            headers={"Content-Type": manifest.media_type, "Content-Length": str(len(manifest.raw))},
             body=Blob.of(manifest.raw, manifest.media_type).open,
         )
         self._expect(response, 201, repository, reference)
@@ -269,7 +261,7 @@ class Registry:
             )
         return manifest.digest
 
-    def ask(self, method: str, path: str, *, scopes: Scopes = (), repeatable: bool = True) -> httpx.Response:
+    def ask(self, method: str, path: str, *, scopes: Scopes = (), repeatable: bool = True) -> Answer:
         """An answer as it comes, whatever its status, of what only this vendor's registry has; see Session.send."""
         return self._session.send(method, path, scopes=scopes, repeatable=repeatable)
 
@@ -310,7 +302,7 @@ class Registry:
         path: str,
         headers: dict[str, str] | None = None,
         scopes: tuple[str, ...] | None = None,
-    ) -> httpx.Response | None:
+    ) -> Answer | None:
         response = self._session.send(
             method, f"/v2/{repository}/{path}", scopes=scopes or _pull(repository), headers=headers
         )
@@ -329,9 +321,13 @@ class Registry:
         location = response.headers.get("location")
         if not location:
             raise RegistryError("the registry gives no address for the upload", where=self._name(repository, digest))
-        return str(response.url.join(location).copy_merge_params({"digest": digest}))
+        try:
+            return str(response.url.join(location).asking({"digest": digest}))
+        except ValueError:
+            what = "the registry gives no usable address for the upload"
+            raise RegistryError(what, where=self._name(repository, digest)) from None
 
-    def _pages(self, path: str, repository: str, what: str) -> Iterator[httpx.Response]:
+    def _pages(self, path: str, repository: str, what: str) -> Iterator[Answer]:
         return pages(
             lambda page: self._session.send("GET", page, scopes=_pull(repository)), path, what, self._name(repository)
         )
@@ -347,13 +343,13 @@ class Registry:
             )
         return digest
 
-    def _expect(self, response: httpx.Response, status: int, repository: str, reference: str = "") -> None:
+    def _expect(self, response: Answer, status: int, repository: str, reference: str = "") -> None:
         if response.status_code != status:
             raise self._unexpected(response, repository, reference)
 
-    def _unexpected(self, response: httpx.Response, repository: str, reference: str) -> RegistryError:
+    def _unexpected(self, response: Answer, repository: str, reference: str) -> RegistryError:
         return RegistryError(
-            f"the registry says no to {response.request.method}: {explanation(response)}",
+            f"the registry says no to {response.method}: {explanation(response)}",
             where=self._name(repository, reference),
         )
 
@@ -362,7 +358,7 @@ class Registry:
         return f"{self.host}/{repository}{separator}{reference}"
 
 
-def _media_type(response: httpx.Response) -> str:
+def _media_type(response: Answer) -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip()
 
 

@@ -9,12 +9,12 @@ from imagewright.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import httpx
+    from imagewright.registry.answer import Answer
 
 _MOST_PAGES = 10_000
 
 
-def pages(ask: Callable[[str], httpx.Response], path: str, what: str, where: str) -> Iterator[httpx.Response]:
+def pages(ask: Callable[[str], Answer], path: str, what: str, where: str) -> Iterator[Answer]:
     """The answers along a list's links (RFC 8288), each address once; `ask` sends a GET.
 
     RegistryError where they lead in a circle or to another host. `what` and `where` are for that message.
@@ -24,7 +24,7 @@ def pages(ask: Callable[[str], httpx.Response], path: str, what: str, where: str
         seen.add(path)
         response = ask(path)
         yield response
-        following = response.links.get("next", {}).get("url")
+        following = response.following
         if not following:
             return
         path = followed(response, following, what, where)
@@ -36,7 +36,7 @@ def circle(what: str, where: str) -> RegistryError:
     return RegistryError(f"the registry's {what} goes in a circle", where=where)
 
 
-def tags_of(response: httpx.Response, where: str) -> list[str]:
+def tags_of(response: Answer, where: str) -> list[str]:
     """One page of a list of tags (OCI distribution spec, "Listing Tags")."""
     try:
         tags = response.json()["tags"] or []  # distribution 2 says null for none
@@ -47,9 +47,12 @@ def tags_of(response: httpx.Response, where: str) -> list[str]:
     return tags
 
 
-def followed(response: httpx.Response, link: str, what: str, where: str) -> str:
-    following = response.url.join(link)
+def followed(response: Answer, link: str, what: str, where: str) -> str:
+    try:
+        following = response.url.join(link)
+    except ValueError:
+        raise RegistryError(f"the registry's {what} goes on at no address", where=where) from None
     # A proxy that forgets the scheme is common, another host never right: it would get our credentials.
     if following.host != response.url.host or following.port not in (None, response.url.port):
         raise RegistryError(f"the registry's {what} goes on at another host, {following.host}", where=where)
-    return following.raw_path.decode()
+    return following.target

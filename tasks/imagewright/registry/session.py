@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 import threading
 import time
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from imagewright.errors import EnvironmentMissingError, RegistryError
 from imagewright.references import DOCKER_HUB
+from imagewright.registry.answer import Address, LostConnectionError, NoConnectionError
 from imagewright.registry.authentication import Authenticator, CredentialSource, RefusedError, Scopes, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    import httpx
-
+    from imagewright.registry.answer import Answer, Transport
     from imagewright.registry.model import Content
 
 WORKERS = 8  # requests at once; more only makes a registry queue them
@@ -28,6 +28,9 @@ _ATTEMPTS = 5
 _FIRST_PAUSE = 0.25  # seconds; doubles with every attempt
 _LONGEST_PAUSE = 30.0  # seconds; however long Retry-After asks for
 _REDIRECTS = 5
+_REDIRECTING = (301, 302, 303, 307, 308)
+# identity: a Content-Length and a digest are those of the content itself
+_HEADERS = {"User-Agent": "imagewright", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class UnansweredError(EnvironmentMissingError):
@@ -42,49 +45,39 @@ class Session:
         host: str,
         *,
         credentials: CredentialSource,
-        transport: httpx.BaseTransport | None = None,
+        transport: Transport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        # httpx loads a command line of its own, and with it click, rich and Pygments where they are installed: that
-        # takes twice as long as all the rest of it. It does without when it cannot be had.
-        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-        import httpx
+        from imagewright.registry.connections import Connections
 
         self.host = host
         self.is_loopback = is_loopback(host)
         self._sleep = sleep
-        self._client = httpx.Client(
-            # As docker does: between us and this machine is nobody to be checked.
-            verify=False if self.is_loopback or transport is not None else _trust(),
-            transport=transport,
-            trust_env=not self.is_loopback,  # no proxy knows the way to this machine
-            limits=httpx.Limits(max_connections=2 * WORKERS, max_keepalive_connections=2 * WORKERS),
-            timeout=httpx.Timeout(60, connect=10, pool=None),
-            # identity: a Content-Length and a digest are those of the content itself
-            headers={"User-Agent": "imagewright", "Accept-Encoding": "identity"},
-            # None is taken: Harbor refuses what comes with a session's cookie and without its token against forgery.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        self._transport = transport or Connections(
+            most=2 * WORKERS,
+            trust=None if self.is_loopback else _trust(),  # as docker does: between us and this machine is nobody
+            proxies=not self.is_loopback,  # no proxy knows the way to this machine
         )
         self.authenticator = Authenticator(host, credentials, self._ask_token_server)
-        self._base: httpx.URL | None = None
+        self._base: Address | None = None
         self._lock = threading.Lock()
         self._counted = threading.Lock()
         self.requests = 0  # sent so far: retries, redirects and token servers included
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._transport.close()
 
     @property
-    def base(self) -> httpx.URL:
+    def base(self) -> Address:
         """The registry's address. This machine's registries usually speak plain HTTP, so that is tried first."""
-        import httpx
-
+        if self._base is not None:
+            return self._base
         with self._lock:
             if self._base is None:
                 scheme = "http" if self.is_loopback and self._speaks_plain_http() else "https"
                 api = _DOCKER_HUB_API if self.host == DOCKER_HUB else self.host
-                self._base = httpx.URL(f"{scheme}://{api}/")
+                self._base = Address.parse(f"{scheme}://{api}/")
             return self._base
 
     def send(
@@ -98,7 +91,7 @@ class Session:
         body: Callable[[], Content] | None = None,
         repeatable: bool = True,
         stream: bool = False,
-    ) -> httpx.Response:
+    ) -> Answer:
         """Send a request and return the answer, unless it is 401, 403, 429 (after patience) or nothing at all.
 
         `url` may be relative to the registry's address. `body` opens the content anew for each try. A request that
@@ -108,7 +101,7 @@ class Session:
         """
         target = self.base.join(url)
         if params:
-            target = target.copy_merge_params(params)
+            target = target.asking(params)
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
@@ -134,28 +127,28 @@ class Session:
     def _authorized(
         self,
         method: str,
-        target: httpx.URL,
+        target: Address,
         scopes: Scopes,
         headers: Mapping[str, str],
         body: Callable[[], Content] | None,
         stream: bool,
-    ) -> httpx.Response:
+    ) -> Answer:
         authorization = self.authenticator.header(scopes)
         may_renew = True
         hops = 0
         while hops <= _REDIRECTS:
-            ours = _origin(target) == _origin(self.base)
+            ours = target.origin == self.base.origin
             # Never to another host: storage behind a redirect has its own signature in the address.
             sent = {**headers, "Authorization": authorization} if ours and authorization else headers
             response = self._once(method, target, sent, body, stream)
             if response.status_code == 401 and ours and may_renew:
                 may_renew = False
-                challenges = response.headers.get_list("www-authenticate")
+                challenges = response.headers.getlist("www-authenticate")
                 renewed = self.authenticator.answer(challenges, scopes, authorization)
                 if renewed is None:
                     return response
                 authorization = renewed
-            elif response.has_redirect_location and method in ("GET", "HEAD"):
+            elif _redirects(response) and method in ("GET", "HEAD"):
                 target = self._redirected(response)
                 hops += 1
             else:
@@ -165,60 +158,85 @@ class Session:
     def _once(
         self,
         method: str,
-        target: httpx.URL,
+        target: Address,
         headers: Mapping[str, str],
         body: Callable[[], Content] | None,
         stream: bool,
-    ) -> httpx.Response:
+    ) -> Answer:
         if body is None:
             return self._exchange(method, target, stream=stream, headers=headers)
         with body() as content:
             return self._exchange(method, target, headers=headers, content=content)
 
-    def _exchange(self, method: str, target: httpx.URL | str, *, stream: bool = False, **parts: Any) -> httpx.Response:
-        import httpx
-
+    def _exchange(
+        self,
+        method: str,
+        target: Address,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | Iterable[bytes] | None = None,
+        stream: bool = False,
+    ) -> Answer:
         with self._counted:
             self.requests += 1
+        sent = {**_HEADERS, **headers}
         try:
-            response = self._client.send(self._client.build_request(method, target, **parts), stream=stream)
-            if stream and response.status_code != 200:
-                response.read()  # what it says, not what was asked for
-            return response
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise _unreachable(httpx.URL(target), error, loopback=self.is_loopback) from error
-        except httpx.RequestError as error:
-            what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "closed the connection"
-            raise UnansweredError(f"the registry {what}", where=httpx.URL(target).netloc.decode()) from error
+            return self._transport.send(method, target, headers=sent, content=content, stream=stream)
+        except NoConnectionError as error:
+            raise _unreachable(target, str(error), loopback=self.is_loopback) from error
+        except LostConnectionError as error:
+            what = "did not answer in time" if error.timed_out else "closed the connection"
+            raise UnansweredError(f"the registry {what}", where=target.netloc) from error
 
-    def _ask_token_server(self, method: str, url: str, **parts: Any) -> httpx.Response:
+    def _ask_token_server(
+        self,
+        method: str,
+        url: Address,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        content = urlencode(form).encode() if form else None
+        kind = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
         for attempt in range(_ATTEMPTS):
-            response = self._exchange(method, url, **parts)
+            response = self._exchange(method, url, headers={**(headers or {}), **kind}, content=content)
             if not _is_throttled(response) and response.status_code < 500:
                 break
             self._sleep(_pause(response, attempt))
         return response
 
-    def _redirected(self, response: httpx.Response) -> httpx.URL:
-        import httpx
-
-        try:
+    def _redirected(self, response: Answer) -> Address:
+        target: Address | None = None
+        with suppress(ValueError):
             target = response.url.join(response.headers["location"])
-        except httpx.InvalidURL:
-            target = httpx.URL("")
-        if target.scheme not in ("https", self.base.scheme) or not target.host:
+        if target is None or target.scheme not in ("https", self.base.scheme):
             raise RegistryError("the registry redirects to where nothing may be read from", where=self.host)
         return target
 
     def _speaks_plain_http(self) -> bool:
         try:
-            response = self._exchange("GET", f"http://{self.host}/v2/")
+            response = self._exchange("GET", Address.parse(f"http://{self.host}/v2/"), headers={})
         except UnansweredError:
             return False
         return response.status_code != 400  # "the client sent an HTTP request to an HTTPS server"
 
 
-def explanation(response: httpx.Response) -> str:
+def answers(host: str, *, within: float) -> bool:
+    """Whether a registry answers within so many seconds, whatever it answers. Nothing is sent but one HEAD."""
+    from imagewright.registry.connections import Connections
+
+    url = Address.parse(f"https://{_DOCKER_HUB_API if host == DOCKER_HUB else host}/v2/")
+    connections = Connections(most=1, trust=_trust(), proxies=True, patience=within)
+    try:
+        connections.send("HEAD", url, headers=_HEADERS)
+    except (NoConnectionError, LostConnectionError):
+        return False
+    finally:
+        connections.close()
+    return True
+
+
+def explanation(response: Answer) -> str:
     """What an error answer says (OCI distribution spec, "Error Codes"), in one line."""
     try:
         errors = response.json()["errors"]
@@ -228,13 +246,13 @@ def explanation(response: httpx.Response) -> str:
     return f"HTTP {response.status_code}{f', {said}' if said else ''}"[:300]
 
 
-def _is_throttled(response: httpx.Response) -> bool:
+def _is_throttled(response: Answer) -> bool:
     if response.status_code == 403:  # GitHub's way to say 429
         return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
     return response.status_code == 429
 
 
-def _pause(response: httpx.Response | None, attempt: int) -> float:
+def _pause(response: Answer | None, attempt: int) -> float:
     asked = response.headers.get("retry-after", "") if response is not None else ""
     try:
         seconds = float(asked)
@@ -243,19 +261,18 @@ def _pause(response: httpx.Response | None, attempt: int) -> float:
     return min(max(seconds, 0.0), _LONGEST_PAUSE)
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port  # httpx drops a scheme's own port
+def _redirects(response: Answer) -> bool:
+    return response.status_code in _REDIRECTING and "location" in response.headers
 
 
-def _unreachable(url: httpx.URL, error: Exception, *, loopback: bool) -> EnvironmentMissingError:
-    cause = str(error) or type(error).__name__
+def _unreachable(url: Address, cause: str, *, loopback: bool) -> EnvironmentMissingError:
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         hint = "SSL_CERT_FILE=FILE names the authority that signed the registry's certificate"
     elif loopback:
         hint = "`invoke start registry` starts the local one"
     else:
         hint = "check the network, and `registry` in config/images.yml"
-    return EnvironmentMissingError(f"the registry cannot be reached: {cause}", where=url.netloc.decode(), hint=hint)
+    return EnvironmentMissingError(f"the registry cannot be reached: {cause}", where=url.netloc, hint=hint)
 
 
 def _trust() -> ssl.SSLContext:

@@ -6,14 +6,14 @@ import hashlib
 from typing import TYPE_CHECKING, Self
 
 from imagewright.errors import RegistryError
+from imagewright.registry.answer import LostConnectionError
 from imagewright.registry.session import UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    import httpx
-
+    from imagewright.registry.answer import Answer
     from imagewright.registry.model import Descriptor
 
 
@@ -26,7 +26,7 @@ class Download:
     """
 
     def __init__(
-        self, response: httpx.Response, blob: Descriptor, where: str, is_stopped: Callable[[], bool] = lambda: False
+        self, response: Answer, blob: Descriptor, where: str, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
         """`response` is a 200 that has not been read; it is closed here. `where` is the blob's name for people.
 
@@ -64,14 +64,12 @@ class Download:
             yield held
 
     def _pieces(self) -> Iterator[bytes]:
-        import httpx
-
         try:
-            for piece in self._response.iter_raw():
+            for piece in self._response.pieces():
                 if self._is_stopped():
                     raise RegistryError("the rest is not wanted any more", where=self._where)
                 yield piece
-        except httpx.RequestError as error:
+        except LostConnectionError as error:
             raise UnansweredError("the registry closed the connection", where=self._where) from error
 
     def _wrong(self, what: str) -> RegistryError:

@@ -15,8 +15,7 @@ from imagewright.registry.pages import pages
 from imagewright.registry.session import Session, UnansweredError
 
 if TYPE_CHECKING:
-    import httpx
-
+    from imagewright.registry.answer import Answer
     from imagewright.registry.authentication import Scopes
 
 _LONGEST_WAIT = 60.0  # seconds: the limits that are worth waiting for are those of a minute
@@ -98,7 +97,7 @@ class Api:
         """Close the connections."""
         self._session.close()
 
-    def send(self, method: str, path: str, *, document: Any = None) -> httpx.Response:
+    def send(self, method: str, path: str, *, document: Any = None) -> Answer:
         """An answer as it comes, but for refusals (RefusedError), limits and 5xx to reads (RegistryError).
 
         Only reads are sent again after a 5xx or a lost connection (UnansweredError).
@@ -110,7 +109,10 @@ class Api:
             response = self._session.send(
                 method,
                 path,
-                headers={**self._headers, **({"Content-Type": body.media_type} if body else {})},
+                headers={
+                    **self._headers,
+                    **({"Content-Type": body.media_type, "Content-Length": str(body.size)} if body else {}),
+                },
                 body=body.open if body else None,
                 repeatable=method == "GET",
             )
@@ -127,7 +129,7 @@ class Api:
             raise unexpected(response, where, self._hint)
         return parsed(response, where)
 
-    def delete(self, path: str) -> httpx.Response | None:
+    def delete(self, path: str) -> Answer | None:
         """The answer to a DELETE; None where it is unknown whether it was carried out."""
         try:
             return self.send("DELETE", path)
@@ -144,7 +146,7 @@ class Api:
                 raise malformed(where)
             yield from page
 
-    def _spare(self, response: httpx.Response) -> None:
+    def _spare(self, response: Answer) -> None:
         """Wait for the next window where this one is used up."""
         if response.headers.get("x-ratelimit-remaining") != "0":
             return
@@ -154,7 +156,7 @@ class Api:
             self._sleep(seconds)
 
 
-def settle(response: httpx.Response | None, where: str) -> Deletion:
+def settle(response: Answer | None, where: str) -> Deletion:
     """The outcome that the answer to a DELETE tells; None is an unknown one. RegistryError for a no."""
     if response is None or response.status_code >= 500:
         return Deletion.UNKNOWN
@@ -167,7 +169,7 @@ def settle(response: httpx.Response | None, where: str) -> Deletion:
     raise unexpected(response, where)
 
 
-def parsed(response: httpx.Response, where: str) -> Any:
+def parsed(response: Answer, where: str) -> Any:
     """The answer's JSON; RegistryError where it is none."""
     try:
         return response.json()
@@ -180,7 +182,7 @@ def malformed(where: str) -> RegistryError:
     return RegistryError("the registry's API gave a malformed answer", where=where)
 
 
-def said(response: httpx.Response) -> str:
+def said(response: Answer) -> str:
     """What an error answer says, in one line: its status and its own words where they are JSON."""
     try:
         document = response.json()
@@ -191,10 +193,10 @@ def said(response: httpx.Response) -> str:
     return f"HTTP {response.status_code}{f', {words}' if words else ''}"[:300]
 
 
-def unexpected(response: httpx.Response, where: str, hint: str | None = None) -> RegistryError:
+def unexpected(response: Answer, where: str, hint: str | None = None) -> RegistryError:
     """The API says no."""
-    return RegistryError(f"the registry says no to {response.request.method}: {said(response)}", where=where, hint=hint)
+    return RegistryError(f"the registry says no to {response.method}: {said(response)}", where=where, hint=hint)
 
 
-def _no_token_server(*_: Any, **__: Any) -> httpx.Response:
+def _no_token_server(*_: Any, **__: Any) -> Answer:
     raise AssertionError("an API has no token server")

@@ -13,8 +13,7 @@ from imagewright.registry.session import explanation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
-
+    from imagewright.registry.answer import Answer
     from imagewright.registry.client import Registry
 
 _NOTHING_KNOWN = (
@@ -117,5 +116,5 @@ def _generation(registry: Registry, repository: str) -> int | None:
     return 2 if response.status_code in (200, 404) else None
 
 
-def _is_distribution(response: httpx.Response) -> bool:
+def _is_distribution(response: Answer) -> bool:
     return bool(response.headers.get("docker-distribution-api-version") == "registry/2.0")

@@ -21,8 +21,7 @@ from imagewright.registry.session import explanation
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import httpx
-
+    from imagewright.registry.answer import Answer
     from imagewright.registry.client import Registry
 
 _PAGE = 1000  # the most that its list gives at once
@@ -72,9 +71,9 @@ class GitLabDoor(OciDoor):
         self._is_old = outcome is Deletion.DONE
         return outcome
 
-    def _read(self, path: str) -> httpx.Response:
+    def _read(self, path: str) -> Answer:
         return self.registry.ask("GET", path, scopes=(f"repository:{self.repository}:pull",))
 
 
-def _is_about_the_tag(response: httpx.Response) -> bool:
+def _is_about_the_tag(response: Answer) -> bool:
     return any(code in explanation(response) for code in _TAG_IS_GONE)

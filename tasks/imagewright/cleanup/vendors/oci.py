@@ -17,8 +17,7 @@ from imagewright.registry.model import Deletion
 from imagewright.registry.session import UnansweredError, explanation
 
 if TYPE_CHECKING:
-    import httpx
-
+    from imagewright.registry.answer import Answer
     from imagewright.registry.client import Registry
 
 
@@ -44,14 +43,14 @@ class OciDoor(Door):
     def _delete_manifest(self, digest: str) -> Deletion:
         return self.settle(self.ask_to_delete(f"/v2/{self.repository}/manifests/{digest}"), digest)
 
-    def ask_to_delete(self, path: str) -> httpx.Response | None:
+    def ask_to_delete(self, path: str) -> Answer | None:
         """The answer to a DELETE; None where it is unknown whether it was carried out."""
         try:
             return self.registry.ask("DELETE", path, scopes=(f"repository:{self.repository}:delete",), repeatable=False)
         except UnansweredError:
             return None
 
-    def settle(self, response: httpx.Response | None, reference: str) -> Deletion:
+    def settle(self, response: Answer | None, reference: str) -> Deletion:
         """The outcome that an answer tells."""
         if response is not None and response.status_code < 500:
             refusal = explanation(response)
