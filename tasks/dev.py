@@ -46,7 +46,7 @@ class _Outcome(NamedTuple):
 def run_tests(_context: Any, only: str = "", unit: bool = False) -> None:
     """Check the code, then run all tests: what CI runs."""
     failed = [] if only else _run_checks()
-    selection = ["-k", only] if only else ["-n", "auto", "--dist", "loadgroup"]
+    selection = ["-k", only] if only else ["-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder"]
     code = _call(sys.executable, "-m", "pytest", *selection, *(["-m", "not e2e"] if unit else []))
     if failed:
         raise Exit(f"error: failed before the tests: {', '.join(failed)}", code=1)

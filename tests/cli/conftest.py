@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -12,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from tests.forks import Forks
 
 
 class Invoke(Protocol):
@@ -31,7 +32,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def invoked(project: Path, tmp_path: Path) -> Invoke:
+def invoked(project: Path, tmp_path: Path, forks: Forks) -> Invoke:
     """`invoked("list", "--json")` in `project`."""
     scrubbed = ("AWS_", "BUILDX_", "CI_", "DOCKER_", "GIT_", "GITHUB_", "GITLAB_", "IMAGEWRIGHT_", "INVOKE_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(scrubbed)} | {
@@ -43,12 +44,6 @@ def invoked(project: Path, tmp_path: Path) -> Invoke:
     }
 
     def run(*args: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "invoke", *args],
-            cwd=project,
-            env={**env, **(more or {})},
-            capture_output=True,
-            text=True,
-        )
+        return forks.invoke(*args, cwd=project, env={**env, **(more or {})})
 
     return run

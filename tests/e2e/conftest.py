@@ -24,6 +24,7 @@ from imagewright.services.docker_config import docker_config
 from imagewright.services.places import Places
 from imagewright.tools import apt
 from tests.e2e.registries import Served, program_of
+from tests.forks import Forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -101,6 +102,20 @@ def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
+def on_disk() -> Iterator[Callable[[], Path]]:
+    """New folders on the disk, whatever `tmp_path` is on: what daemons keep is large, and has mounts in it."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="imagewright-e2e-")))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
 def isolated() -> Iterator[Isolated]:
     """Folders and free ports of this test process's own."""
     user = Places.of(Settings(), os.environ, Path.cwd())
@@ -157,17 +172,11 @@ def base_image(engine: LocalEngine, busybox: Path, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="session")
-def inv(isolated: Isolated) -> Inv:
+def inv(isolated: Isolated, forks: Forks) -> Inv:
     """`inv(project, "build", "app")`: the finished process, with its output as text."""
 
     def run(project: Path, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "invoke", *args],
-            cwd=project,
-            env={**isolated.env, **(env or {})},
-            capture_output=True,
-            text=True,
-        )
+        return forks.invoke(*args, cwd=project, env={**isolated.env, **(env or {})})
 
     return run
 
@@ -205,3 +214,4 @@ def serve(
     yield one
     for served in started:
         served.kill()
+        shutil.rmtree(served.folder)

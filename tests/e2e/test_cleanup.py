@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -505,10 +506,11 @@ def test_a_registry_with_deletion_switched_off(serve: Callable[..., Served], gen
         assert site.digest("1") == old.digest
 
 
-def test_fifteen_hundred_tags_over_two_pages(site: Site) -> None:
+def test_fifteen_hundred_tags_over_two_pages(site: Site, served: Served) -> None:
     one = site.stock.image("one", "t0000")
-    registry, repository = site.place.registry, site.place.repository
-    registry.concurrently(lambda number: registry.push_manifest(repository, f"t{number:04}", one), range(1, 1500))
+    tags = served.folder / "data/docker/registry/v2/repositories" / site.place.repository / "_manifests/tags"
+    for number in range(1, 1500):  # what a push of each would write
+        shutil.copytree(tags / "t0000", tags / f"t{number:04}")
     picture = site.read()
     assert len(picture.tags) == 1500
     assert set(picture.manifests) == {one.digest}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from imagewright.cleanup.carry_out import Done, carry_out
@@ -22,8 +24,11 @@ from imagewright.cleanup.sweep import sweep
 from imagewright.cleanup.undo import undo
 from imagewright.cleanup.verify import verify
 from imagewright.errors import ImagewrightError
+from imagewright.registry.answer import Address, Answer, LostConnectionError
 from imagewright.registry.client import Registry
+from imagewright.registry.connections import Connections
 from imagewright.registry.copy import Place
+from imagewright.registry.session import WORKERS
 from tests.cleanup.stock import NOW, PlainDoor, Stock, plan_for
 from tests.e2e.faults import ALL, STALLED, Proxy, by_seed, proxy
 from tests.e2e.registries import Served
@@ -37,15 +42,26 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 _names = itertools.count()
-CHILD = """
-import pickle, sys
-from datetime import datetime
+DOOMED = ("1", "1.0", "0.9", "0.8")
+# A process for each line on its standard input, and on its standard output that process' id and exit code.
+CHILDREN = """
+import os, pickle, sys
 from pathlib import Path
+import imagewright.registry.connections
 from imagewright.cleanup.carry_out import carry_out
 from imagewright.registry.client import Registry
 from imagewright.registry.copy import Place
 from tests.cleanup.stock import NOW, PlainDoor
-host, folder, by_tag = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
+host, by_tag = sys.argv[1], sys.argv[2] == "True"
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        break
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+folder = Path(line.rstrip())
 plan, picture, place_name = pickle.loads((folder / "plan").read_bytes())
 with Registry(host, credentials=lambda _: None) as registry:
     place = Place(registry, place_name)
@@ -55,18 +71,41 @@ with Registry(host, credentials=lambda _: None) as registry:
 """
 
 
-class Impatient(httpx.BaseTransport):
+class Impatient(Connections):
     """The real transport, which takes the proxy's word for it that no answer would come, and does not wait for that."""
 
     def __init__(self) -> None:
-        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+        super().__init__(most=2 * WORKERS, trust=None, proxies=False)
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._inner.handle_request(request)
-        if response.status_code == STALLED:
-            response.read()
-            raise httpx.ReadTimeout("timed out", request=request)
-        return response
+    def send(self, method: str, url: Address, **parts: Any) -> Answer:
+        answer = super().send(method, url, **parts)
+        if answer.status_code == STALLED:
+            raise LostConnectionError("timed out", timed_out=True)
+        return answer
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A repository that was pushed once; the others are copies of its links in the registry's own store."""
+
+    served: Served
+    name: str = "shop/filled"
+
+    def push(self) -> None:
+        with Registry(self.served.host, credentials=lambda _: None) as registry:
+            stock = Stock(Place(registry, self.name))
+            shared = stock.image("shared")
+            old = stock.index([stock.image("old"), shared], "1", "1.0")
+            new = stock.index([stock.image("new"), shared], "2", "latest")
+            stock.image("single", "0.9")
+            for one in (old, new):
+                stock.cosign(one)
+                stock.fallback(one, stock.referrer(one, f"sbom of {one.digest}"))
+            stock.image("both", "0.8", "stable")
+
+    def copy(self, name: str) -> None:
+        repositories = self.served.folder / "data/docker/registry/v2/repositories"
+        shutil.copytree(repositories / self.name, repositories / name)
 
 
 @dataclass
@@ -78,6 +117,7 @@ class Site:
     proxy: Proxy
     by_tag: bool
     folder: Path
+    filled: Filled
     stock: Stock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,15 +126,8 @@ class Site:
 
     def fill(self) -> tuple[str, ...]:
         """Old and new images with all that can hang together; the tags that are to go."""
-        shared = self.stock.image("shared")
-        old = self.stock.index([self.stock.image("old"), shared], "1", "1.0")
-        new = self.stock.index([self.stock.image("new"), shared], "2", "latest")
-        self.stock.image("single", "0.9")
-        for one in (old, new):
-            self.stock.cosign(one)
-            self.stock.fallback(one, self.stock.referrer(one, f"sbom of {one.digest}"))
-        self.stock.image("both", "0.8", "stable")
-        return ("1", "1.0", "0.9", "0.8")
+        self.filled.copy(self.direct.repository)
+        return DOOMED
 
     def picture(self) -> Picture:
         """What is really there, under the proxy's name."""
@@ -135,15 +168,22 @@ def served(generation: int, serve: Callable[[int], Served]) -> Served:
     return serve(generation)
 
 
+@pytest.fixture(scope="module")
+def filled(served: Served) -> Filled:
+    made = Filled(served)
+    made.push()
+    return made
+
+
 @pytest.fixture
-def site(served: Served, generation: int, tmp_path: Path) -> Iterator[Site]:
+def site(served: Served, filled: Filled, generation: int, tmp_path: Path) -> Iterator[Site]:
     name = f"shop/app{next(_names)}"
     with (
         proxy(served.host) as between,
         Registry(served.host, credentials=lambda _: None) as direct,
         Registry(between.host, credentials=lambda _: None, transport=Impatient(), sleep=lambda _: None) as faulty,
     ):
-        yield Site(Place(direct, name), Place(faulty, name), between, generation == 3, tmp_path)
+        yield Site(Place(direct, name), Place(faulty, name), between, generation == 3, tmp_path, filled)
 
 
 @pytest.mark.parametrize("fault", ALL)
@@ -255,29 +295,32 @@ def test_a_deletion_without_an_answer_is_looked_at(site: Site) -> None:
 @pytest.mark.parametrize(("when", "then"), [("before", "again"), ("after", "undo"), ("after", "again")])
 def test_killed_at_each_deletion(site: Site, when: str, then: str) -> None:
     deletions = 0
-    for number in itertools.count():
-        one = _elsewhere(site, number)
-        doomed = one.fill()
-        picture = one.picture()
-        plan = one.plan(picture, doomed)
-        killed = _run_and_kill(one, plan, picture, when, number)
-        assert verify(one.direct, plan.roots) == ()
-        if not killed:
-            break
-        deletions += 1
-        if then == "again":
-            done = one.carry_out(plan, one.picture())
-            assert done.ok
-            assert one.left(plan) == []
-        else:
-            (journal,) = (one.folder / "journals").iterdir()
-            restored = undo(journal, one.faulty)
-            assert restored.ok
-            after = one.picture()
-            assert after.tags == picture.tags
-            assert after.manifests == picture.manifests
-            assert verify(one.direct, picture.tags) == ()
-        assert verify(one.direct, plan.roots) == ()
+    doomed = site.fill()
+    first = site.picture()
+    with _children(site) as children:
+        for number in itertools.count():
+            one = _elsewhere(site, number)
+            one.fill()
+            picture = replace(first, repository=str(one.faulty))  # the repositories are each other's copies
+            plan = one.plan(picture, doomed)
+            killed = _run_and_kill(children, one, plan, picture, when, number)
+            assert verify(one.direct, plan.roots) == ()
+            if not killed:
+                break
+            deletions += 1
+            if then == "again":
+                done = one.carry_out(plan, one.picture())
+                assert done.ok
+                assert one.left(plan) == []
+            else:
+                (journal,) = (one.folder / "journals").iterdir()
+                restored = undo(journal, one.faulty)
+                assert restored.ok
+                after = one.picture()
+                assert after.tags == picture.tags
+                assert after.manifests == picture.manifests
+                assert verify(one.direct, picture.tags) == ()
+            assert verify(one.direct, plan.roots) == ()
     assert deletions == (len(plan.tags) if site.by_tag else 0) + len(plan.manifests)
 
 
@@ -301,27 +344,45 @@ def _elsewhere(site: Site, number: int) -> Site:
     name = f"shop/killed{next(_names)}"
     folder = site.folder / str(number)
     folder.mkdir()
-    return Site(Place(site.direct.registry, name), Place(site.faulty.registry, name), site.proxy, site.by_tag, folder)
+    direct, faulty = Place(site.direct.registry, name), Place(site.faulty.registry, name)
+    return Site(direct, faulty, site.proxy, site.by_tag, folder, site.filled)
 
 
-def _run_and_kill(site: Site, plan: RepositoryPlan, picture: Picture, when: str, number: int) -> bool:
+@contextmanager
+def _children(site: Site) -> Iterator[subprocess.Popen[str]]:
+    """Starts processes that carry out a plan; it has loaded what they need."""
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILDREN, site.proxy.host, str(site.by_tag)],
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tasks'}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as children:
+        yield children
+
+
+def _run_and_kill(
+    children: subprocess.Popen[str], site: Site, plan: RepositoryPlan, picture: Picture, when: str, number: int
+) -> bool:
     (site.folder / "plan").write_bytes(pickle.dumps((plan, picture, site.faulty.repository)))
     count = itertools.count()
-    root = Path(__file__).parents[2]
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, site.proxy.host, site.folder, str(site.by_tag)],
-        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tasks'}"},
-    )
+    child, code = Future[int](), Future[int]()
 
     def kill(method: str, _path: str) -> None:
         if method == "DELETE" and next(count) == number:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
+            os.kill(child.result(60), signal.SIGKILL)
+            code.result(60)
 
+    assert children.stdin
+    assert children.stdout
     setattr(site.proxy, when, kill)
     try:
-        code = child.wait(60)
+        children.stdin.write(f"{site.folder}\n")
+        children.stdin.flush()
+        child.set_result(int(children.stdout.readline()))
+        code.set_result(int(children.stdout.readline()))
     finally:
         site.proxy.before = site.proxy.after = lambda _method, _path: None
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
+    assert code.result() in (0, -signal.SIGKILL)
+    return code.result() != 0
