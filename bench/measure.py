@@ -147,5 +147,5 @@ def measure(row: Row, runs: int | None = None) -> Measurement:
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment and more, with byte code written, as on a user's machine."""
+    """This process's environment and more, with byte code written where a program does that, as on a user's machine."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | dict(more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imagewright.changes.reason import Reason
 from imagewright.changes.snapshot import Snapshot, Unknown
@@ -17,8 +17,7 @@ _SETTINGS = ("build_args", "contexts", "labels")
 _VALUES = ("target", "platforms", "title", "version", "secret_build_args")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class Against(NamedTuple):
     """A state that an image is compared with. `snapshot` is None where nothing is known, and `why` says why.
 
     `differs` is a reason that holds where the comparison finds none: the image is known to have changed already.
@@ -29,8 +28,7 @@ class Against:
     differs: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether an image has changed: it has where there are reasons."""
 
     name: str

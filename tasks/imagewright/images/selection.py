@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagewright.config.problems import near
 from imagewright.errors import UsageError
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 _HINT = "`invoke list` shows the images there are"
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(NamedTuple):
     """An image that the user named, with the tag given behind it."""
 
     name: str

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from imagewright.tags.aliases import prefixes
 from imagewright.tags.protection import is_version, matches, refusal, reserved, restricted
 from imagewright.tags.sanitise import LONGEST, Reserved
 from imagewright.tags.values import default_branch, values, version, why
-from imagewright.tags.versions import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +24,7 @@ _NO_COMMIT = "there is no commit yet"
 _NEVER_DEFAULT = ("pull-request", "merge-group", "unreadable")  # they are shown what only the default branch gives
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(NamedTuple):
     """One tag. `bare` lacks what tells the images of one repository apart."""
 
     tag: str
@@ -40,8 +37,7 @@ class Draft:
     withheld: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
+class _Ground(NamedTuple):
     """What all tags of one image on one occasion share."""
 
     image: Named
@@ -132,6 +128,9 @@ def _with_aliases(draft: Draft, rule: Rule, ground: _Ground) -> Iterator[Draft]:
     if image.own_tag is not None:
         found = image.aliases if draft.bare == image.own_tag else ()
     else:
+        from imagewright.tags.aliases import prefixes
+        from imagewright.tags.versions import parse
+
         strategy = image.alias_strategy or ground.settings.aliases
         parsed = parse(draft.bare, strategy, suffixes=image.variant_suffixes)
         found = prefixes(parsed) if parsed else ()
@@ -139,7 +138,7 @@ def _with_aliases(draft: Draft, rule: Rule, ground: _Ground) -> Iterator[Draft]:
         tag = alias if image.own_tag else own_tag(alias, image.publishes)
         # a family may say that a member is `stable`, too, which is protected by its name
         held = draft.withheld or _refused(tag, alias, "alias", ground)
-        yield replace(draft, tag=tag, bare=alias, kind="alias", why=f"alias of {draft.tag}", withheld=held)
+        yield draft._replace(tag=tag, bare=alias, kind="alias", why=f"alias of {draft.tag}", withheld=held)
 
 
 def _kind(bare: str, template: Template, image: Named) -> Kind:

@@ -12,7 +12,6 @@ from imagewright.events.trust import restriction
 from imagewright.tags.model import Kind, Occasion
 from imagewright.tags.rules import Rule
 from imagewright.tags.sanitise import LONGEST, Reserved, sanitise
-from imagewright.tags.versions import parse
 
 _OTHERS = ("dev", "sha-*", "pr-*")
 _ALWAYS = (*_OTHERS, "latest", "stable", "*-stable")
@@ -21,6 +20,8 @@ _COMMIT = re.compile(r"(?:^|-)([0-9a-f]{7,64})$")
 
 def is_version(text: str, suffixes: Collection[str] = ()) -> bool:
     """Whether a tag is, or may be, a version or the alias of one."""
+    from imagewright.tags.versions import parse
+
     return parse(text, "parts", suffixes=suffixes) is not None
 
 

@@ -42,7 +42,9 @@ def values(image: Named, occasion: Occasion) -> dict[str, str]:
 
 def version_of_git_tag(tag: str | None) -> str | None:
     """The version that a git tag names, without the leading v; None where it names none."""
-    bare = re.sub(r"^[vV](?=[0-9])", "", tag or "")
+    if not tag:
+        return None
+    bare = re.sub(r"^[vV](?=[0-9])", "", tag)
     return bare if is_version(bare) else None
 
 

@@ -52,24 +52,21 @@ class Entry(NamedTuple):
     oid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit's id (hexadecimal) and committer time (seconds since 1970, UTC)."""
 
     oid: str
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkTree:
+class WorkTree(NamedTuple):
     """Every file that is tracked, or neither tracked nor ignored; `changed` are those that differ from HEAD."""
 
     entries: dict[str, Entry]
     changed: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One path that differs between two commits; a side that lacks it is None."""
 
     path: str

@@ -6,10 +6,8 @@ for what BuildKit refuses, and dropped.
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagewright.images.dockerfile.lines import (
@@ -23,7 +21,7 @@ from imagewright.images.dockerfile.lines import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from imagewright.images.dockerfile.lines import Instruction
 
@@ -105,8 +103,8 @@ class Onbuild:
 
 Command = Arg | Env | Copy | Run | Onbuild
 
-# With their escape character: instructions that were checked and are no Command. Many images have the same ones.
-_SILENT: set[tuple[str, str]] = set()
+# By their escape character and text: instructions that were read before. Many images have the same ones.
+_READ: dict[tuple[str, str], Command | None] = {}
 
 
 class Stage(NamedTuple):
@@ -125,7 +123,10 @@ def stages(text: str, *, path: str) -> tuple[str, tuple[Arg, ...], tuple[Stage, 
     before: list[Arg] = []
     heads: list[tuple[Instruction, list[Command]]] = []
     for line in found:
-        if heads and (escape, line.text) in _SILENT:
+        key = (escape, line.text)
+        if heads and key in _READ:
+            if known := _READ[key]:
+                heads[-1][1].append(known if known.line == line.number else replace(known, line=line.number))
             continue
         instruction = parse_line(line.text, escape, line.number, line.heredocs)
         if instruction.name == "FROM":
@@ -136,10 +137,11 @@ def stages(text: str, *, path: str) -> tuple[str, tuple[Arg, ...], tuple[Stage, 
             if not isinstance(command, Arg):
                 refuse(f"{instruction.name} stands before the first FROM", path, line.number, "only ARG may")
             before.append(command)
-        elif command:
+            continue
+        if command:
             heads[-1][1].append(command)
-        else:
-            _SILENT.add((escape, line.text))
+        if not line.heredocs:
+            _READ[key] = command
     if not heads:
         refuse("there is no FROM: no stage to build", path, found[-1].number, "a Dockerfile begins with FROM")
     return escape, tuple(before), tuple(_stage(head, commands, path) for head, commands in heads)
@@ -157,7 +159,7 @@ def trigger(text: str, *, path: str, line: int) -> Command | None:
 def _command(instruction: Instruction, escape: str, path: str) -> Command | None:
     name, line, rest = instruction.name, instruction.line, instruction.rest
     if name not in _KNOWN:
-        near = get_close_matches(name, _KNOWN, n=1, cutoff=0.6)
+        near = _near(name, _KNOWN)
         refuse(f"unknown instruction: {instruction.keyword}", path, line, f"did you mean {near[0]}?" if near else None)
     flags = _flags(instruction, path) if instruction.flags else {}
     if name in _EXACTLY_ONE and not rest:
@@ -210,7 +212,7 @@ def _flags(instruction: Instruction, path: str) -> dict[str, tuple[str, ...]]:
         name, line = key[2:], instruction.line
         kind = known.get(name)
         if kind is None:
-            near = get_close_matches(name, known, n=1)
+            near = _near(name, known)
             hint = f"did you mean --{near[0]}?" if near else None
             refuse(f"unknown flag of {instruction.name}: {key}", path, line, hint)
         if name in found and kind != "many":
@@ -252,16 +254,22 @@ def _copy(instruction: Instruction, flags: Mapping[str, tuple[str, ...]], path: 
 
 
 def _mount(value: str, path: str, line: int) -> tuple[str, ...]:
-    try:
-        fields = next(csv.reader([value], strict=True), []) if '"' in value else value.split(",")
-    except csv.Error as error:
-        refuse(f"--mount={value}: {error}", path, line)
+    fields = _quoted_fields(value, path, line) if '"' in value else value.split(",")
     for field in fields:
         key, _, text = field.partition("=")
         if key.lower() == "from" and "$" in text[:-1]:
             hint = "define a stage with FROM, and mount from that stage"
             refuse(f"variable expansion is not supported for 'from': {text}", path, line, hint)
     return tuple(fields)
+
+
+def _quoted_fields(value: str, path: str, line: int) -> list[str]:
+    import csv
+
+    try:
+        return next(csv.reader([value], strict=True), [])
+    except csv.Error as error:
+        refuse(f"--mount={value}: {error}", path, line)
 
 
 def _pairs(name: str, rest: str, escape: str, path: str, line: int) -> tuple[tuple[str, str], ...]:
@@ -305,3 +313,9 @@ def _onbuild(instruction: Instruction, escape: str, path: str) -> Onbuild:
         refuse(f"unknown flag of ONBUILD: {instruction.flags[0]}", path, line)
     text = re.sub(r"^\s*ONBUILD\s*", "", instruction.text, count=1, flags=re.IGNORECASE)
     return Onbuild(line, text + "".join(f"\n{body}{name}" for name, body in instruction.heredocs))
+
+
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(word, known, n=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imagewright.images.dockerfile.globs import glob_regex, has_wildcards
 from imagewright.images.dockerfile.ignore import START, Patterns, clean
@@ -27,8 +27,7 @@ _MEANS_THE_SAME = re.compile(r"\[\^?[\w.]+\]", re.ASCII)
 _MEANS_ANOTHER = re.compile(r"[\[\]\\^!]")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """The paths of a context that some sources use, sorted; and the sources that BuildKit would not find.
 
     A folder stands among them, with a slash at its end, where it is used and nothing in it is: BuildKit sends and

@@ -13,7 +13,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 def remote_kind(source: str) -> Literal["git", "http"] | None:
     """How a source is fetched; None for a path. `github.com/o/r.git` without a scheme is a path."""
-    if source.startswith(("./", "../", "github.com/")):
+    if ":" not in source or source.startswith(("./", "../", "github.com/")):
         return None
     protocol = _PROTOCOL.match(source)
     if protocol is None:

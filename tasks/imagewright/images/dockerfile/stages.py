@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from imagewright.images.dockerfile.instructions import Copy, Onbuild, Run, trigger
@@ -61,8 +60,8 @@ class Node:
     needs: list[Node] = field(default_factory=list)
     triggers_added: bool = False
     config: BaseConfig | None = None  # of an outside base
-    state: Variables = field(default_factory=Variables)  # ENV and ARG
-    image: Variables = field(default_factory=Variables)  # ENV alone: what children see
+    state: Variables = field(init=False)  # ENV and ARG, once it is walked over
+    image: Variables = field(init=False)  # ENV alone: what children see
     done: bool = False  # its commands have run: others may read from it
     is_image: bool = False  # no named context stands for it, whatever it is called
 
@@ -260,6 +259,8 @@ class Graph:
                 visit(node)
 
     def _near(self, name: str) -> str | None:
+        from difflib import get_close_matches
+
         near = get_close_matches(name.lower(), self._by_name, n=1)
         return f"did you mean {near[0]}? (stage names are stored in lower case)" if near else None
 

@@ -115,8 +115,8 @@ def platform_variables(target: str, build: str, stage: str, build_args: Mapping[
 
 @lru_cache
 def _of_platforms(target: str, build: str) -> dict[str, str]:
-    target_os, target_arch, target_variant = _normalized(target)
-    build_os, build_arch, build_variant = _normalized(build)
+    target_os, target_arch, target_variant = normalized(target)
+    build_os, build_arch, build_variant = normalized(build)
     return {
         "BUILDPLATFORM": _joined(build_os, build_arch, build_variant),
         "BUILDOS": build_os,
@@ -137,7 +137,7 @@ def is_platform(text: str) -> bool:
     return len(parts) <= 3 and all(re.fullmatch(r"[A-Za-z0-9_.-]+(\([^/]*\))?", part) for part in parts)
 
 
-def _normalized(platform: str) -> tuple[str, str, str]:
+def normalized(platform: str) -> tuple[str, str, str]:
     """os, architecture and variant as containerd/platforms `Normalize` spells them."""
     system, architecture, variant = (*platform.lower().split("/"), "", "")[:3]
     architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}.get(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from imagewright.images.dockerfile.instructions import Arg, Copy, Env, Onbuild, Run
@@ -200,6 +199,8 @@ class Walk:
             written, equals, raw = one.partition("=")
             key = written.lower()
             if key not in _MOUNT_KEYS:
+                from difflib import get_close_matches
+
                 near = get_close_matches(key, _MOUNT_KEYS, n=1)
                 hint = f"did you mean {near[0]}?" if near else None
                 refuse(f"unexpected key {written!r} in --mount={','.join(fields)}", self._path, line, hint)
