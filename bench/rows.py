@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -9,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from bench.aliases import alias_rows
+from bench.builds import build_rows
+from bench.cache import cache_rows
 from bench.changed import changed_rows
 from bench.cleanup import cleanup_rows
 from bench.generate import generate
@@ -16,6 +19,9 @@ from bench.measure import Command, Row
 from bench.ours import INVOKE, ROOT, output, own_cache
 from bench.peer import bake_building, bake_printing
 from bench.promotion import promotion_rows
+from imagewright.config.load import load
+from imagewright.services.credentials import s3_environment
+from imagewright.services.places import Places
 
 IMAGES = 1000
 
@@ -43,6 +49,8 @@ def rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[], Row]]:
         **alias_rows(),
         **promotion_rows(scratch, ending),
         **cleanup_rows(scratch, ending),
+        **cache_rows(scratch, ending),
+        **build_rows(scratch, ending),
         "build snapcast, nothing to do": lambda: build_again(scratch),
         "build all, no cache": lambda: build_all(scratch),
     }
@@ -125,4 +133,6 @@ def bake(scratch: Path, names: str, *options: str) -> Command:
     file = scratch / f"{names}.json"
     file.write_text(output(INVOKE, "plan", names, "--bake", cwd=ROOT))
     peer = bake_building(ROOT)
-    return Command(args=(*peer.args, "--file", str(file), *options), cwd=ROOT, env=peer.env)
+    places = Places.of(load(ROOT, os.environ), os.environ, ROOT)  # the cache's keys are for both
+    env = {**peer.env, **s3_environment(places)}
+    return Command(args=(*peer.args, "--file", str(file), *options), cwd=ROOT, env=env)

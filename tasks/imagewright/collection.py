@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from imagewright.cli import build, changed, cleanup, doctor, generate, login, new, promote, services, show, tags
+from imagewright.cli import (
+    build,
+    builder,
+    cache,
+    changed,
+    cleanup,
+    doctor,
+    generate,
+    login,
+    merge,
+    new,
+    promote,
+    services,
+    show,
+    tags,
+)
 
 ns = Collection()
 for _task in (
     build.build,
     build.plan,
+    builder.builder,
+    merge.merge,
     changed.changed,
     changed.build_changed,
     changed.why,
@@ -24,6 +41,7 @@ for _task in (
     promote.mirror,
     cleanup.cleanup,
     cleanup.sizes,
+    cache.cache,
     doctor.doctor,
     login.login,
     services.start,

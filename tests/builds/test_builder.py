@@ -3,14 +3,19 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from imagewright.builds.builder import Builder, Local, choose, is_local
+from imagewright.builds.builder import Builder, Local, Own, choose, informed, is_local
+from imagewright.builds.nodes import Node
 from imagewright.errors import EnvironmentMissingError, UsageError
-from imagewright.tools.buildx_store import StoredBuilder
-from imagewright.tools.docker import Node
+from imagewright.tools.buildx_inspect import Inspected, InspectedNode
+from imagewright.tools.buildx_store import StoredBuilder, StoredNode
+from imagewright.tools.docker import NewNode
+
+SAID = ("linux/amd64", "linux/arm64")
 
 
 class FakeDocker:
@@ -25,7 +30,7 @@ class FakeDocker:
         return self.engine
 
     def current_builder(self) -> StoredBuilder:
-        return StoredBuilder(name="default", driver="docker", endpoints=("default",))
+        return StoredBuilder(name="default", driver="docker", nodes=(StoredNode(name="default", endpoint="default"),))
 
     def stored_builder(self, name: str) -> StoredBuilder | None:
         return self.stored.get(name)
@@ -33,11 +38,11 @@ class FakeDocker:
     def builder_drivers(self) -> Mapping[str, str]:
         return {"default": "docker", **{name: builder.driver for name, builder in self.stored.items()}}
 
-    def create_builder(self, name: str, nodes: Sequence[Node], *, driver: str = "remote") -> None:
+    def create_builder(self, name: str, nodes: Sequence[NewNode], *, driver: str = "remote") -> None:
         assert name not in self.stored
-        endpoints = tuple(node.endpoint for node in nodes)
+        endpoints = tuple(str(node.endpoint) for node in nodes)
         self.made.append((name, endpoints))
-        self.stored[name] = StoredBuilder(name=name, driver=driver, endpoints=endpoints)
+        self.stored[name] = replace(remote(name, *endpoints), driver=driver)
 
     def remove_builder(self, name: str) -> None:
         del self.stored[name]
@@ -57,15 +62,31 @@ def sockets(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 def remote(name: str, *endpoints: str) -> StoredBuilder:
-    return StoredBuilder(name=name, driver="remote", endpoints=endpoints)
+    nodes = tuple(StoredNode(name=f"{name}{at}", endpoint=endpoint) for at, endpoint in enumerate(endpoints))
+    return StoredBuilder(name=name, driver="remote", nodes=nodes)
 
 
 def never() -> Local:
     raise AssertionError("nothing is to be started")
 
 
-def chosen(name: str, docker: FakeDocker, local: Local | None = None, *, buildx: bool = True) -> Builder:
-    return choose(name, docker=docker, local=(lambda: local) if local else never, has_buildx=lambda: buildx)
+def chosen(
+    name: str,
+    docker: FakeDocker,
+    local: Local | None = None,
+    *,
+    buildx: bool = True,
+    own: Own | None = None,
+    described: str | None = None,
+) -> Builder:
+    return choose(
+        name,
+        docker=docker,
+        local=(lambda: local) if local else never,
+        has_buildx=lambda: buildx,
+        own=lambda: own,
+        described=described,
+    )
 
 
 def test_auto_takes_the_engines_builder_and_starts_nothing() -> None:
@@ -100,9 +121,8 @@ def test_auto_is_the_local_buildkitd_without_an_engine_or_its_buildx(engine: boo
     ours = FakeDocker()
     local = Local(endpoint="unix:///b.sock", config=Path("/c"), docker=ours)
     builder = chosen("auto", FakeDocker(engine=engine), local, buildx=buildx)
-    assert builder == Builder(
-        name="imagewright", driver="remote", docker_config=Path("/c"), endpoints=("unix:///b.sock",)
-    )
+    node = Node(name="imagewright0", endpoint="unix:///b.sock")
+    assert builder == Builder(name="imagewright", driver="remote", docker_config=Path("/c"), nodes=(node,))
     assert ours.made == [("imagewright", ("unix:///b.sock",))]
 
 
@@ -133,7 +153,9 @@ def test_a_living_one_of_the_same_name_is_left_alone(sockets: tuple[str, str]) -
 
 def test_a_named_builder_is_taken(sockets: tuple[str, str]) -> None:
     docker = FakeDocker(stored=[remote("fleet", *sockets)])
-    assert chosen("fleet", docker) == Builder(name="fleet", driver="remote", endpoints=sockets)
+    nodes = tuple(Node(name=f"fleet{at}", endpoint=endpoint) for at, endpoint in enumerate(sockets))
+    assert chosen("fleet", docker) == Builder(name="fleet", driver="remote", nodes=nodes)
+    assert chosen("fleet", docker).endpoints == sockets
     assert chosen("default", docker).driver == "docker"
 
 
@@ -147,6 +169,66 @@ def test_a_named_builder_that_is_not_there_is_an_error_with_those_that_are() -> 
 def test_a_named_builder_without_buildx() -> None:
     with pytest.raises(EnvironmentMissingError, match="buildx plugin"):
         chosen("fleet", FakeDocker(), buildx=False)
+
+
+@pytest.mark.parametrize("buildx", [True, False])
+def test_a_described_builder_that_was_not_made_yet_is_told_how(buildx: bool) -> None:
+    with pytest.raises(EnvironmentMissingError, match=r"no builder fleet yet\n.*`invoke builder` creates it") as caught:
+        chosen("fleet", FakeDocker(), buildx=buildx, described="fleet")
+    assert caught.value.exit_code == 3
+    with pytest.raises(EnvironmentMissingError) as other:
+        chosen("other", FakeDocker(), buildx=buildx, described="fleet")
+    assert "invoke builder" not in str(other.value)
+
+
+def test_a_builder_that_was_made_with_our_own_buildx_is_found(sockets: tuple[str, str]) -> None:
+    ours = Own(config=Path("/c"), docker=FakeDocker(stored=[remote("fleet", *sockets)]))
+    builder = chosen("fleet", FakeDocker(), buildx=False, own=ours, described="fleet")
+    assert (builder.endpoints, builder.docker_config) == (sockets, Path("/c"))
+
+
+def test_the_nodes_are_asked_only_where_that_tells_something() -> None:
+    def ask(name: str) -> Inspected:
+        asked.append(name)
+        return Inspected(name=name, driver="remote", nodes=(InspectedNode(name="n0", endpoint="?", platforms=SAID),))
+
+    asked: list[str] = []
+    here = Node(name="n0", endpoint="unix:///a.sock")
+    far = Node(name="n0", endpoint="tcp://a:1")
+    named = Node(name="arm", endpoint="tcp://b:1", platforms=("linux/arm64",))
+    for nodes, platforms, asks in (
+        ([here], ["linux/amd64", "linux/386"], False),
+        ([here], ["linux/amd64", "linux/arm64"], True),
+        ([far], ["linux/amd64"], True),
+        ([named], ["linux/arm64/v8"], False),
+        ([here, named], ["linux/arm64"], False),
+        ([here, named], ["linux/amd64"], True),
+        ([], ["linux/amd64"], True),
+        ([], [], False),
+    ):
+        asked.clear()
+        builder = Builder(name="b", driver="remote", nodes=tuple(nodes))
+        known = informed(builder, platforms, host="linux/amd64", ask=ask)
+        assert bool(asked) is asks, (nodes, platforms)
+        assert (known is builder) is not asks
+        if asks:
+            assert next(node for node in known.nodes if node.name == "n0").found == SAID
+
+
+def test_the_pods_of_kubernetes_are_its_nodes() -> None:
+    pods = tuple(InspectedNode(name=f"pod-{at}", endpoint="", platforms=SAID) for at in range(2))
+    builder = Builder(name="k", driver="kubernetes", nodes=(Node(name="k0", endpoint="kubernetes:///k"),))
+    known = informed(
+        builder, SAID, host="linux/amd64", ask=lambda name: Inspected(name=name, driver="kubernetes", nodes=pods)
+    )
+    assert [node.name for node in known.nodes] == ["pod-0", "pod-1"]
+
+
+def test_a_builder_shares_out_platforms_among_its_nodes() -> None:
+    nodes = [Node(name=name, endpoint=name, platforms=(f"linux/{name}",)) for name in ("amd64", "arm64")]
+    builder = Builder(name="b", driver="remote", nodes=tuple(nodes))
+    assert builder.parts(["linux/amd64", "linux/arm64"]) == (("linux/amd64",), ("linux/arm64",))
+    assert Builder(name="b", driver="docker").parts(["linux/amd64"]) == (("linux/amd64",),)
 
 
 def test_a_builder_whose_socket_is_dead_is_told_at_once(tmp_path: Path) -> None:

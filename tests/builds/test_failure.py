@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.builds.failure import OUTPUT_LINES, Failure, analyse
+from imagewright.builds.failure import OUTPUT_LINES, Failure, analyse, is_lost_blob
 from imagewright.builds.progress import Progress, advance
 from imagewright.errors import BuildError, EnvironmentMissingError
 
@@ -38,6 +38,9 @@ def failed_with(text: str) -> Failure:
         ("emulator", "base", 1, "debian:trixie-slim is not there for the platform", "platforms"),
         ("copymissing", "source", 2, "/nothere.txt is not there to be copied", ".dockerignore"),
         ("copymissingstage", "source", 3, "/nothere.txt is not there to be copied", "the stage or image"),
+        ("cachelostblob", "cache", None, "a blob that it needs is not there", "invoke cache verify"),
+        ("cacheblob500", "cache", None, "Internal Server Error (HTTP 500)", "invoke cache status"),
+        ("cachekey", "cache", None, "No user exists with the provided access key ID. (HTTP 404)", "invoke cache"),
         ("parse", "dockerfile", 2, "unknown instruction: RUNN (did you mean RUN?)", None),
         ("parse2", "dockerfile", 2, "unterminated heredoc", None),
         ("notarget", "dockerfile", None, "no stage 'nosuch'", "target"),
@@ -51,6 +54,7 @@ def failed_with(text: str) -> Failure:
         ("pushauth", "credentials", None, "5051 refuses the push of localhost:5051/x:1", "invoke login local"),
         ("push403", "credentials", None, "5056 refuses the push of localhost:5056/x:1", "invoke login localhost:5056"),
         ("pull500", "registry", 1, "localhost:5052 answers 500 Internal Server Error to the pull", "later"),
+        ("pushcoded", "registry", None, "localhost:5052 answers 500 Internal Server Error to the push", "later"),
         ("push429", "registry", None, "localhost:5053 answers 429 Too Many Requests to the push", "later"),
         ("unreachable", "unreachable", 1, "localhost:1 cannot be reached: connection refused", "bases:"),
         ("nohost", "unreachable", 1, "registry.invalid cannot be reached: no such host", "bases:"),
@@ -116,6 +120,7 @@ def test_only_the_last_lines_of_the_output_are_told() -> None:
     [
         ("pull500", "the registry has an error of its own"),
         ("push500", "the registry has an error of its own"),
+        ("pushcoded", "the registry has an error of its own"),
         ("pull429", "the registry asks for a pause"),
         ("pushreset", "the connection was reset"),
         ("pulleof", "the connection ended early"),
@@ -164,3 +169,17 @@ def test_a_failing_run_is_not_tried_again_whatever_it_printed() -> None:
 def test_what_is_not_known_is_told_as_buildkit_says_it() -> None:
     assert failed_with("something new").message == "something new"
     assert analyse("app", Progress(), builder="b", files={}).message == "buildx failed without a word"
+
+
+def test_a_lost_blob_is_told_from_a_store_that_fails() -> None:
+    assert is_lost_blob(analysed("cachelostblob").detail)
+    assert not is_lost_blob(analysed("cacheblob500").detail)
+    assert not is_lost_blob(analysed("cachekey").detail)
+
+
+def test_a_cache_that_fails_is_not_what_failed_where_a_step_did() -> None:
+    progress = Progress()
+    for name in ("cachegone", "run"):
+        for line in (DATA / f"{name}.txt").read_text().splitlines():
+            progress, _ = advance(progress, line)
+    assert analyse("app", progress, builder="box", files={}).kind == "run"

@@ -189,3 +189,36 @@ def test_what_buildkit_might_say_some_day_breaks_nothing(line: str) -> None:
 )
 def test_no_line_raises(lines: list[str]) -> None:
     fold(*lines)
+
+
+def test_troubles_with_caches_are_told_apart_from_the_build() -> None:
+    progress = Progress()
+    for line in (DATA / "cachegone.txt").read_text().splitlines():
+        progress, _ = advance(progress, line)
+    assert progress.cache_errors
+    assert all("connection refused" in error for error in progress.cache_errors)
+    assert not progress.is_at_cache
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "is_trouble"),
+    [
+        ("[app] importing cache manifest from s3:1", "connection refused", True),
+        ("importing cache manifest from r/app:cache-x", "failed to fetch: 500", True),
+        ("[app] importing cache manifest from r/app:cache-x", "r/app:cache-x: not found", False),
+        ("[app] exporting cache to Amazon S3", "error writing layer blob", True),
+        ("[app] exporting cache to registry", "context canceled", False),
+        ("[2/3] RUN echo exporting cache to nowhere", "exit code 1", False),
+        ("[app] exporting to image", "failed to push", False),
+    ],
+)
+def test_what_counts_as_trouble_with_a_cache(name: str, error: str, is_trouble: bool) -> None:
+    vertex = {"digest": "d", "name": name, "started": "2026-01-01T00:00:00Z"}
+    at_work, _ = advance(Progress(), json.dumps({"vertexes": [vertex]}))
+    ended, _ = advance(
+        at_work, json.dumps({"vertexes": [{**vertex, "completed": "2026-01-01T00:00:01Z", "error": error}]})
+    )
+    assert bool(ended.cache_errors) == is_trouble
+    assert at_work.is_at_cache == ("cache" in name and "RUN" not in name)
+    assert at_work.is_at_import == ("importing" in name)
+    assert not ended.is_at_cache

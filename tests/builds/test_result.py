@@ -20,7 +20,15 @@ AWAY = Failure(kind="unreachable", image="app", message="away", detail="")
 
 def test_the_json_contract() -> None:
     result = made_result(
-        "app", digest="sha256:12", seconds=4.21, cached_steps=3, steps=5, log="/l", sizes={"linux/amd64": 7}
+        "app",
+        digest="sha256:12",
+        seconds=4.21,
+        cached_steps=3,
+        steps=5,
+        log="/l",
+        sizes={"linux/amd64": 7},
+        growth=-1,
+        why="a.txt: changed",
     )
     document = to_json([result], seconds=12.34567)
     assert json.loads(json.dumps(document)) == {
@@ -37,6 +45,8 @@ def test_the_json_contract() -> None:
                 "tags": ["localhost:5050/app:dev"],
                 "unpublished": [],
                 "sizes": {"linux/amd64": 7},
+                "growth": -1,
+                "why": "a.txt: changed",
                 "seconds": 4.21,
                 "cached_steps": 3,
                 "steps": 5,

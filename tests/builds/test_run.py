@@ -16,10 +16,11 @@ from typing import Any, Self
 import pytest
 
 from imagewright.builds.builder import Builder
+from imagewright.builds.job import Job, Part, RunOptions
 from imagewright.builds.progress import Event, Progress
 from imagewright.builds.publication import Publication, Publish, Unpublished
 from imagewright.builds.result import ImageResult, exit_code
-from imagewright.builds.run import Job, RunOptions, execute
+from imagewright.builds.run import execute
 from imagewright.errors import EnvironmentMissingError, RegistryError
 
 DATA = Path(__file__).parent / "data"
@@ -47,6 +48,7 @@ class FakeDoor:
         on_line: Callable[[str], None],
         cwd: Path,
         env: Mapping[str, str] | None = None,
+        on_start: Callable[[Callable[[], None]], None] = lambda _stop: None,
     ) -> int:
         self.calls.append((target, builder, cwd, dict(env or {})))
         self.files += [file, metadata]
@@ -83,6 +85,9 @@ class Recorder:
         if text not in self.told:
             self.told.append(text)
 
+    def begin(self, names: Sequence[str]) -> None:
+        self.threads.add(threading.get_ident())
+
     def started(self, name: str) -> None:
         self.note(f"{name} started")
 
@@ -91,6 +96,9 @@ class Recorder:
 
     def retrying(self, name: str, why: str, seconds: float) -> None:
         self.note(f"{name} retrying in {seconds}")
+
+    def warned(self, text: str) -> None:
+        self.note(f"warned: {text}")
 
     def ended(self, result: ImageResult) -> None:
         self.note(f"{result.name} {result.status}")
@@ -109,7 +117,7 @@ def a_job(name: str, *parents: str) -> Job:
     )
 
 
-def a_document(job: Job, digests: Mapping[str, str]) -> dict[str, Any]:
+def a_document(job: Job, digests: Mapping[str, str], part: Part) -> dict[str, Any]:
     target = {"context": ".", "dockerfile": f"images/Dockerfile.{job.name}", "args": dict(digests)}
     name = job.name.replace("/", "_")
     return {"group": {"default": {"targets": [name]}}, "target": {name: target}}
@@ -284,7 +292,7 @@ def test_the_log_has_everything_and_no_secret(tmp_path: Path) -> None:
 
 
 def test_a_push_without_a_digest_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imagewright.builds.run._digest", lambda _metadata, _target: None)
+    monkeypatch.setattr("imagewright.builds.work._digest", lambda _metadata, _target: None)
     (result,) = executed(tmp_path, FakeDoor(), Recorder(), a_job("app"))
     assert result.failure is not None
     assert "digest" in result.failure.message
@@ -331,7 +339,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 from imagewright.builds.builder import Builder
-from imagewright.builds.run import Job, RunOptions, execute
+from imagewright.builds.job import Job, RunOptions
+from imagewright.builds.run import execute
 from imagewright.builds.view import make_view
 from imagewright.tools.docker import Docker
 
@@ -340,7 +349,7 @@ jobs = [Job(name=n, parents=(), tags=(f"r/{n}:1",), platforms=(), repository=f"r
 try:
     execute(
         jobs,
-        bake=lambda job, digests: {"group": {"default": {"targets": [job.name]}}, "target": {job.name: {}}},
+        bake=lambda job, digests, part: {"group": {"default": {"targets": [job.name]}}, "target": {job.name: {}}},
         builder=Builder(name="box", driver="remote"),
         options=RunOptions(root=root, jobs=2, push=True),
         view=make_view("plain", sys.stderr, {}),

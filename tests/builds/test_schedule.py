@@ -93,3 +93,49 @@ def test_what_cannot_be_scheduled(parents: Mapping[str, tuple[str, ...]], limit:
 
 def test_nothing_to_do_is_done() -> None:
     assert schedule({}, limit=1).done
+
+
+def test_the_path_that_took_longest_before_goes_first() -> None:
+    parents = {"quick": (), "slow": (), "a": ("quick",), "b": ("a",)}
+    assert schedule(parents, limit=4, seconds={}).order[0] == "quick"
+    assert schedule(parents, limit=4, seconds={"slow": 100.0, "quick": 1.0, "a": 1.0, "b": 1.0}).order[0] == "slow"
+
+
+def test_what_is_not_known_takes_as_long_as_the_middle_one() -> None:
+    parents = {"new": (), "quick": (), "slow": (), "usual": ()}
+    seconds = {"quick": 1.0, "usual": 10.0, "slow": 100.0, "gone": 5000.0}
+    assert schedule(parents, limit=4, seconds=seconds).order == ("slow", "new", "usual", "quick")
+
+
+@given(dags(), st.dictionaries(st.sampled_from([f"i{number}" for number in range(12)]), st.floats(0, 1e6)))
+def test_the_order_is_of_the_longest_remaining_paths(
+    parents: Mapping[str, tuple[str, ...]], seconds: dict[str, float]
+) -> None:
+    plan = schedule(parents, limit=1, seconds=seconds)
+    known = sorted(found for name, found in seconds.items() if name in parents and found > 0)
+    usual = known[len(known) // 2] if known else 1.0
+
+    def path(name: str) -> float:
+        own = seconds.get(name) or usual
+        return own + max((path(child) for child, found in parents.items() if name in found), default=0.0)
+
+    assert list(plan.order) == sorted(parents, key=lambda name: (-round(path(name), 3), list(parents).index(name))) or (
+        [path(name) for name in plan.order] == pytest.approx(sorted(map(path, parents), reverse=True))
+    )
+
+
+@given(dags(), st.integers(1, 4), st.integers())
+def test_with_fail_fast_the_first_failure_is_the_last_start(
+    parents: Mapping[str, tuple[str, ...]], limit: int, seed: int
+) -> None:
+    choice = random.Random(seed)  # noqa: S311 - which of the running ones fails
+    plan = schedule(parents, limit=limit, fail_fast=True)
+    for name in plan.startable:
+        plan = plan.start(name)
+    failing = choice.choice(sorted(plan.running))
+    plan = plan.end(failing, ok=False)
+    assert plan.startable == ()
+    assert plan.skipped.keys() == parents.keys() - plan.running - {failing}
+    for name in sorted(plan.running):
+        plan = plan.skip(name, "stopped")
+    assert plan.done

@@ -75,4 +75,4 @@ def test_no_library_for_builds_and_registries_is_loaded(
     assert done.returncode == 0, done.stderr
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "imagewright.changes.decide" in loaded
-    assert not {"boto3", "httpx", "pydantic", "python_on_whales", "rich"} & loaded
+    assert not {"boto3", "urllib3", "pydantic", "python_on_whales", "rich"} & loaded

@@ -85,3 +85,19 @@ def test_long_texts_and_hints_keep_their_column(capsys: pytest.CaptureFixture[st
         "                -> break it\n"
         "                there\n"
     )
+
+
+def test_a_layer_cache_that_does_not_answer(project: Path, invoked: Invoke) -> None:
+    (project / "config").mkdir()
+    config = project / "config/images.yml"
+    config.write_text("cache: {type: s3, bucket: layers, endpoint_url: 'http://127.0.0.1:1'}\n")
+    (found,) = checks(invoked, "layer cache")
+    assert found["verdict"] == "warning"
+    config.write_text("cache: {type: s3, bucket: layers, endpoint_url: 'http://127.0.0.1:1', required: true}\n")
+    (found,) = checks(invoked, "layer cache")
+    assert found["verdict"] == "missing"
+    config.write_text("cache: {type: registry}\n")
+    assert checks(invoked, "layer cache") == []
+    config.write_text("cache: {type: s3, bucket: layers, endpoint_url: local}\n")
+    (found,) = checks(invoked, "layer cache")
+    assert found["verdict"] == "ok"

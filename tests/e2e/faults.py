@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["reset", "lost", "stall", "garbage", "401", "403", "404", "405", "429", "500", "503"]
+Fault = Literal["reset", "lost", "stall", "garbage", "401", "403", "404", "405", "429", "500", "503", "507"]
 """reset: closed before the registry gets it; lost: after it; stall: said not to be answered; garbage: other bytes."""
 
 STALLED = 599  # the client's transport makes a timeout of it, so that no test waits for one
@@ -30,6 +31,33 @@ class Proxy:
     before: Callable[[str, str], None] = lambda _method, _path: None
     after: Callable[[str, str], None] = lambda _method, _path: None
     log: list[tuple[str, str, Fault | None]] = field(default_factory=list)
+    said: bytes = b'{"errors":[{"code":"FAULT","message":"injected"}]}'  # the body of an injected answer
+
+
+@dataclass
+class Strike:
+    """A `before` of a proxy: does something once, when the first of the requests comes that are meant."""
+
+    do: Callable[[], object]
+    which: Callable[[str, str], bool]
+    done: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, method: str, path: str) -> None:
+        with self._lock:
+            if self.done or not self.which(method, path):
+                return
+            self.done = True
+        self.do()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is what the tests are about, and no error of the proxy's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -39,6 +67,7 @@ def proxy(upstream: str) -> Iterator[Proxy]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
 
         def log_message(self, *_: object) -> None:
             pass
@@ -48,8 +77,7 @@ def proxy(upstream: str) -> Iterator[Proxy]:
 
         do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 - the base class's names
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     made.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -86,7 +114,7 @@ def answer(handler: BaseHTTPRequestHandler, proxy: Proxy) -> None:
         return
     if fault and fault.isdecimal():
         headers = {"Retry-After": "0"} if fault == "429" else {}
-        _send(handler, int(fault), headers, b'{"errors":[{"code":"FAULT","message":"injected"}]}')
+        _send(handler, int(fault), headers, proxy.said)
         return
     proxy.before(handler.command, handler.path)
     connection = http.client.HTTPConnection(proxy.upstream, timeout=30)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagewright.builds.builder import Builder, resolve
+from imagewright.builds.job import Job, Part, RunOptions
 from imagewright.builds.result import ImageResult
-from imagewright.builds.run import Job, RunOptions, execute
-from imagewright.builds.view import PlainView
+from imagewright.builds.run import execute
+from imagewright.builds.views.log import Log
+from imagewright.builds.views.plain import PlainView
 from imagewright.errors import EnvironmentMissingError
 from imagewright.tools.docker import Docker
 
@@ -43,7 +45,7 @@ class Bench:
     ) -> Sequence[ImageResult]:
         by_name = {job.name: job for job in jobs}
 
-        def bake(job: Job, digests: Mapping[str, str]) -> Mapping[str, Any]:
+        def bake(job: Job, digests: Mapping[str, str], part: Part) -> Mapping[str, Any]:
             target = {
                 "context": ".",
                 "dockerfile": f"Dockerfile.{job.name}",
@@ -64,7 +66,7 @@ class Bench:
             bake=bake,
             builder=self.builder,
             options=RunOptions(root=self.root, jobs=2, push=True, **options),
-            view=PlainView(self.stream, steps=True),
+            view=PlainView(Log(self.stream), steps=True),
             docker=Docker(self.builder.docker_config, self.engine.env),
             log_folder=self.root / "logs",
         )
@@ -156,9 +158,9 @@ def test_credentials_that_are_refused(bench: Bench, tmp_path: Path) -> None:
 
 
 def _node(endpoint: str) -> Any:
-    from imagewright.tools.docker import Node
+    from imagewright.tools.docker import NewNode
 
-    return Node(endpoint=endpoint)
+    return NewNode(endpoint=endpoint)
 
 
 def test_the_local_builder_is_found_again_at_once(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from imagewright.tools import buildx_store
-from imagewright.tools.buildx_store import StoredBuilder
+from imagewright.tools.buildx_store import StoredBuilder, StoredNode
 
 
 def put_instance(folder: Path, name: str, *endpoints: str, **node: Any) -> None:
@@ -18,18 +19,44 @@ def put_instance(folder: Path, name: str, *endpoints: str, **node: Any) -> None:
     (folder / "instances" / name.lower()).write_text(json.dumps(document))
 
 
-def test_a_builder_with_its_nodes_and_platforms(tmp_path: Path) -> None:
+def test_a_builder_with_its_nodes(tmp_path: Path) -> None:
     platforms = [{"os": "linux", "architecture": "arm64"}, {"os": "linux", "architecture": "arm", "variant": "v7"}]
-    put_instance(tmp_path, "Fleet", "unix:///a.sock", "tcp://b:1", Platforms=platforms)
-    assert buildx_store.find(tmp_path, "fleet") == StoredBuilder(
+    files = {"buildkitd.toml": b64encode(b"debug = true\n").decode(), "broken": "?"}
+    put_instance(
+        tmp_path, "Fleet", "unix:///a.sock", "tcp://b:1", Platforms=platforms, DriverOpts={"x": "1"}, Files=files
+    )
+    found = buildx_store.find(tmp_path, "fleet")
+    assert found is not None
+    assert found.endpoints == ("unix:///a.sock", "tcp://b:1")
+    assert found == StoredBuilder(
         name="Fleet",
         driver="remote",
-        endpoints=("unix:///a.sock", "tcp://b:1"),
-        platforms=("linux/arm64", "linux/arm/v7"),
+        nodes=tuple(
+            StoredNode(
+                name=f"Fleet{at}",
+                endpoint=endpoint,
+                platforms=("linux/arm64", "linux/arm/v7"),
+                options={"x": "1"},
+                files={"buildkitd.toml": b"debug = true\n", "broken": b""},
+            )
+            for at, endpoint in enumerate(found.endpoints)
+        ),
+        digest=found.digest,
     )
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"Name": "x", "Nodes": null}', '{"Nodes": ["x"]}'])
+def test_whatever_is_changed_about_a_builder_changes_its_digest(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [{}, {"Flags": ["--debug"]}, {"Files": {"a": ""}}, {"DriverOpts": {"x": "1"}}]
+    digests = []
+    for change in changes:
+        put_instance(tmp_path, "one", "unix:///a.sock", **change)
+        found = buildx_store.find(tmp_path, "one")
+        assert found is not None
+        digests.append(found.digest)
+    assert len(set(digests)) == len(changes)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"Name": "x", "Nodes": null}', '{"Nodes": ["x"]}', '{"Nodes": 3}'])
 def test_a_damaged_file_is_no_builder(tmp_path: Path, content: str) -> None:
     (tmp_path / "instances").mkdir()
     (tmp_path / "instances/x").write_text(content)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imagewright.errors import EnvironmentMissingError
-from imagewright.tools.docker import CanceledError, Docker, Node, is_plugin_missing
+from imagewright.tools.docker import CanceledError, Docker, NewNode, is_plugin_missing
 
 FAKE = r"""#!/bin/sh
 printf '%s\n' "$*" >> "$FAKE_LOG"
@@ -125,29 +125,29 @@ def test_a_docker_without_buildx_says_so(fake: Path) -> None:
     (fake / "bin/docker").write_text('#!/bin/sh\necho "docker: unknown command: docker buildx" >&2\nexit 1\n')
     assert Docker().buildx_version() is None
     with pytest.raises(EnvironmentMissingError, match="no buildx plugin"):
-        Docker().create_builder("x", [Node(endpoint="unix:///x")])
+        Docker().create_builder("x", [NewNode(endpoint="unix:///x")])
 
 
 def test_another_error_of_buildx_is_told_without_its_command_line(fake: Path) -> None:
     (fake / "bin/docker").write_text('#!/bin/sh\necho "ERROR: existing instance for \\"x\\"" >&2\nexit 1\n')
     with pytest.raises(EnvironmentMissingError, match=r'^docker buildx: existing instance for "x"$'):
-        Docker().create_builder("x", [Node(endpoint="unix:///x")])
+        Docker().create_builder("x", [NewNode(endpoint="unix:///x")])
 
 
-def test_builders_are_listed_and_made_by_python_on_whales(fake: Path) -> None:
+def test_builders_are_listed_and_made(fake: Path) -> None:
     rows = [{"Name": "default", "Driver": ""}, {"Name": "two", "Driver": "remote"}]
     (fake / "ls").write_text("\n".join(map(json.dumps, rows)))
     docker = Docker()
     assert docker.builder_drivers() == {"default": "docker", "two": "remote"}
     assert docker.buildx_version() == "github.com/docker/buildx v0.37.0 abc"
     docker.create_builder(
-        "two", [Node(endpoint="unix:///a"), Node(endpoint="tcp://b:1", platforms=("linux/arm64", "linux/arm/v7"))]
+        "two", [NewNode(endpoint="unix:///a"), NewNode(endpoint="tcp://b:1", platforms=("linux/arm64", "linux/arm/v7"))]
     )
     docker.remove_builder("two")
     calls = (fake / "calls").read_text().splitlines()
     assert [call for call in calls if call.split()[1] in ("create", "rm")] == [
-        "buildx create --driver remote --name two unix:///a",
-        "buildx create --append --platform linux/arm64,linux/arm/v7 --driver remote --name two tcp://b:1",
+        "buildx create --name two --driver remote unix:///a",
+        "buildx create --append --name two --driver remote --platform linux/arm64,linux/arm/v7 tcp://b:1",
         "buildx rm two",
     ]
 
@@ -193,35 +193,47 @@ def test_signs_of_a_missing_plugin() -> None:
     assert not is_plugin_missing("unknown flag: --metadata-file")  # a buildx that is too old says so itself
 
 
-def test_a_build_loads_one_module_of_python_on_whales_and_the_rest_still_imports() -> None:
+def test_a_build_loads_nothing_of_python_on_whales(fake: Path) -> None:
     code = """
 import sys
+from pathlib import Path
 import imagewright.tools.docker as door
+said = []
+door.Docker().bake(Path("f"), "t", builder="b", metadata=Path("m"), on_line=said.append, cwd=Path("."))
 assert not {"python_on_whales", "pydantic"} & set(sys.modules)
-door.Docker()._client()
-assert "python_on_whales.client_config" in sys.modules
-assert "python_on_whales.components" not in sys.modules
-from python_on_whales import DockerClient
-from python_on_whales.client_config import ClientConfig
-assert type(door.Docker()._client()) is ClientConfig
-assert isinstance(DockerClient().client_config, ClientConfig)
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    (fake / "bin/docker").write_text("#!/bin/sh\nexit 0\n")
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=fake)
 
 
-def test_threads_that_start_together_import_it_once() -> None:
-    code = """
-import sys, threading
-from concurrent.futures import ThreadPoolExecutor
-import imagewright.tools.docker as door
-sys.setswitchinterval(1e-6)
-barrier = threading.Barrier(8)
-def client():
-    barrier.wait()
-    return door.Docker()._client()
-with ThreadPoolExecutor(8) as pool:
-    found = [future.result() for future in [pool.submit(client) for _ in range(8)]]
-assert len({type(one) for one in found}) == 1
-assert "python_on_whales" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_without_docker_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentMissingError, match="docker is not installed"):
+        Docker().inspect("box")
+    assert Docker().buildx_version() is None
+
+
+@pytest.mark.parametrize(
+    ("script", "answer"),
+    [
+        ("exit 0", True),
+        ("echo 'exec /program: exec format error' >&2; exit 1", False),
+        ("echo 'ERROR: no space left on device' >&2; exit 1", None),
+    ],
+)
+def test_a_program_is_tried_on_the_builder(fake: Path, script: str, answer: bool | None) -> None:
+    (fake / "bin/docker").write_text(f'#!/bin/sh\nfor last; do :; done\ncat "$last/program"\necho "$*"\n{script}\n')
+    assert Docker().executes("b", "linux/arm64", b"\x7fELF") is answer
+
+
+def test_the_nodes_that_a_builder_has_are_read(fake: Path) -> None:
+    (fake / "said").write_text("Name: b\nDriver: remote\n\nNodes:\nName: b0\nStatus: running\n")
+    (fake / "bin/docker").write_text(f'#!/bin/sh\necho "$*" >> "$FAKE_LOG"\ncat {fake}/said\n')
+    assert [node.status for node in Docker().inspect("b").nodes] == ["running"]
+    Docker().inspect("b", bootstrap=True)
+    assert (fake / "calls").read_text().splitlines() == ["buildx inspect b", "buildx inspect --bootstrap b"]
+
+
+def test_the_cache_of_a_node_is_kept_where_that_is_asked(fake: Path) -> None:
+    Docker().remove_builder("b", keep_state=True)
+    assert (fake / "calls").read_text() == "buildx rm --keep-state b\n"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from imagewright.builds.caches import NO_LINES, CacheLines, Lines, Mode
+from imagewright.builds.job import Part
 from imagewright.builds.labels import labels
 from imagewright.builds.plan import Plan, PlanImage
 from imagewright.images.model import BuildSecret
@@ -35,6 +37,8 @@ class BakeOptions:
     generated: Mapping[str, str] = field(default_factory=dict)  # Dockerfiles that are made from templates, by path
     source: str | None = None  # the repository's address, for the label
     bases: Callable[[str], Mapping[str, str]] = lambda _name: {}  # the outside images' digests
+    cache: Lines = lambda _name, _platform: NO_LINES  # what the images read and write of the layer cache
+    apart: bool = False  # whether other machines build other platforms of the same images
     untagged: bool = False  # push what is built by its digest alone: its tags are put on it afterwards
     dist: str = "dist"  # where archives go
 
@@ -47,14 +51,18 @@ def target_name(name: str) -> str:
 def bake_plan(plan: Plan, options: BakeOptions) -> dict[str, Any]:
     """One file for the whole plan: a target for each image, children linked to the targets of their parents."""
     targets = {
-        target_name(item.name): _target(plan, item, options, _links(item, {}), _output(plan, item, options))
+        target_name(item.name): _target(
+            plan, item, options, _links(item, {}), _output(plan, item, options), cache=options.cache(item.name, None)
+        )
         for item in plan.to_build
     }
     return _document(list(targets), targets, plan.to_build, options)
 
 
-def bake_image(plan: Plan, name: str, options: BakeOptions, digests: Mapping[str, str]) -> dict[str, Any]:
-    """The file that builds one image of the plan.
+def bake_image(
+    plan: Plan, name: str, options: BakeOptions, digests: Mapping[str, str], part: Part | None = None
+) -> dict[str, Any]:
+    """The file that builds one image of the plan, or the `part` of it that one node of the builder builds.
 
     A parent in `digests` (just pushed by this run, or reused) stands as exactly that digest in the registry. One
     that is not is linked as a target without an output of its own: its steps are in the builder's cache, and a
@@ -64,13 +72,23 @@ def bake_image(plan: Plan, name: str, options: BakeOptions, digests: Mapping[str
     linked = _linked(name, items, digests)
     targets = {}
     for member in linked:
-        item = items[member]
-        output = _output(plan, item, options) if member == name else ["type=cacheonly"]
-        target = _target(plan, item, options, _links(item, digests), output)
+        item = items[member] if part is None else replace(items[member], platforms=part.platforms)
+        is_own = member == name
+        output = _output(plan, item, options) if is_own else ["type=cacheonly"]
+        # What a linked target writes was written by its own call before.
+        lines = _cache_lines(options, member, part, "use" if part is None else part.cache)
+        cache = lines if is_own else CacheLines(lines.sources)
+        target = _target(plan, item, options, _links(item, digests), output, cache=cache)
         if member != name or _is_untagged(options):
             del target["tags"]
         targets[target_name(member)] = target
     return _document([target_name(name)], targets, [items[member] for member in linked], options)
+
+
+def _cache_lines(options: BakeOptions, name: str, part: Part | None, mode: Mode) -> CacheLines:
+    # The first platform stands for all that are built together: no other part has it.
+    platform = part.platforms[0] if part and (part.apart or options.apart) else None
+    return options.cache(name, platform).for_mode(mode)
 
 
 def _document(
@@ -117,7 +135,13 @@ def _context_key(text: str) -> str | None:
 
 
 def _target(
-    plan: Plan, item: PlanImage, options: BakeOptions, links: Mapping[str, str], output: Sequence[str]
+    plan: Plan,
+    item: PlanImage,
+    options: BakeOptions,
+    links: Mapping[str, str],
+    output: Sequence[str],
+    *,
+    cache: CacheLines,
 ) -> dict[str, Any]:
     image = item.image
     tag = item.tags[0].rpartition(":")[2]
@@ -148,6 +172,8 @@ def _target(
         "target": image.target,
         "secret": [_secret(secret) for secret in image.secrets if secret not in options.absent],
         "no-cache": options.no_cache or None,
+        "cache-from": [] if options.no_cache else list(cache.sources),
+        "cache-to": list(cache.targets),
         # Provenance holds the times of the run: with it, the same content would get another digest every time.
         "attest": ["type=provenance,disabled=true"],
         "output": list(output),

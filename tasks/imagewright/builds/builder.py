@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from imagewright.builds.nodes import Node, normal, parts, runs
 from imagewright.errors import EnvironmentMissingError, UsageError
+from imagewright.tools.buildx_inspect import Inspected
 from imagewright.tools.buildx_store import StoredBuilder
-from imagewright.tools.docker import BUILDX_HINT, Node
+from imagewright.tools.docker import BUILDX_HINT, NewNode
 from imagewright.tools.docker import Docker as DockerDoor
 
 if TYPE_CHECKING:
@@ -30,8 +32,16 @@ class Builder:
     name: str
     driver: str  # "docker" is the engine's own, others are "docker-container", "remote", "kubernetes"
     docker_config: Path | None = None
-    platforms: tuple[str, ...] = ()  # as configured; empty where the builder decides
-    endpoints: tuple[str, ...] = ()
+    nodes: tuple[Node, ...] = ()  # none where nothing is known of them yet
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where its nodes are."""
+        return tuple(node.endpoint for node in self.nodes)
+
+    def parts(self, platforms: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """The platforms of one image as its nodes share them out, each part built by one; one part for one node."""
+        return parts(self.nodes, platforms)
 
     def require(self, *, output: str, platforms: Sequence[str]) -> None:
         """UsageError for what the engine's own builder cannot do: an index of platforms, an OCI archive.
@@ -64,7 +74,7 @@ class Docker(Protocol):
     def builder_drivers(self) -> Mapping[str, str]:
         """All, with their drivers."""
 
-    def create_builder(self, name: str, nodes: Sequence[Node], *, driver: str = "remote") -> None:
+    def create_builder(self, name: str, nodes: Sequence[NewNode], *, driver: str = "remote") -> None:
         """Register one."""
 
     def remove_builder(self, name: str) -> None:
@@ -80,8 +90,25 @@ class Local:
     docker: Docker
 
 
-def resolve(name: str, places: Places, *, environ: Mapping[str, str], say: Callable[[str], None]) -> Builder:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """The docker configuration of this package's own, where it keeps a buildx."""
+
+    config: Path
+    docker: Docker
+
+
+def resolve(
+    name: str,
+    places: Places,
+    *,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    described: str | None = None,
+) -> Builder:
     """The builder that the configuration's `builder.name` or `--builder` means, ready to build.
+
+    `described` is the name of the one whose `nodes` the configuration has: `invoke builder` creates it.
 
     `auto` is docker's current builder where an engine runs and docker has buildx, and then nothing is started; else
     the local buildkitd, which is started where it does not run. EnvironmentMissingError where there is no such
@@ -101,10 +128,24 @@ def resolve(name: str, places: Places, *, environ: Mapping[str, str], say: Calla
     def has_buildx() -> bool:
         return buildx_plugin(environ) is not None or docker.buildx_version() is not None
 
-    return choose(name, docker=docker, local=local, has_buildx=has_buildx)
+    def own() -> Own | None:
+        if next(places.state.glob("docker-*"), None) is None:  # it would be made here
+            return None
+        config = docker_config(places, environ=environ, say=say)
+        return Own(config=config, docker=DockerDoor(config, environ)) if config else None
+
+    return choose(name, docker=docker, local=local, has_buildx=has_buildx, own=own, described=described)
 
 
-def choose(name: str, *, docker: Docker, local: Callable[[], Local], has_buildx: Callable[[], bool]) -> Builder:
+def choose(
+    name: str,
+    *,
+    docker: Docker,
+    local: Callable[[], Local],
+    has_buildx: Callable[[], bool],
+    own: Callable[[], Own | None] = lambda: None,
+    described: str | None = None,
+) -> Builder:
     """`resolve`, with everything that it asks given."""
     if name == AUTO:
         if docker.engine_running() and has_buildx():
@@ -115,14 +156,46 @@ def choose(name: str, *, docker: Docker, local: Callable[[], Local], has_buildx:
     stored = docker.stored_builder(name)
     if stored:
         return _checked(stored)
-    if not has_buildx():
+    drivers: Mapping[str, str] = {}
+    if has_buildx():
+        drivers = docker.builder_drivers()
+    elif (ours := own()) and (stored := ours.docker.stored_builder(name)):
+        return _checked(stored, ours.config)
+    elif name != described:
         raise EnvironmentMissingError(f"builder {name} needs docker's buildx plugin", hint=BUILDX_HINT)
-    drivers = docker.builder_drivers()
     if name not in drivers:
+        if name == described:
+            raise EnvironmentMissingError(
+                f"there is no builder {name} yet", hint="`invoke builder` creates it as the configuration has it"
+            )
         raise EnvironmentMissingError(
             f"there is no builder {name}", hint=f"there are: {', '.join(sorted(drivers))}; or `builder.name: auto`"
         )
     return Builder(name=name, driver=drivers[name])
+
+
+def informed(builder: Builder, platforms: Iterable[str], *, host: str, ask: Callable[[str], Inspected]) -> Builder:
+    """The builder, with what its nodes say that they can run where that matters; `ask` is docker's `inspect`.
+
+    Asking takes a tenth of a second. It is not done where all `platforms` were named for nodes, or where the single
+    node is on this machine (`host`) and builds for nothing else.
+    """
+    if all(_is_known(builder, platform, host) for platform in platforms):
+        return builder
+    said = ask(builder.name)
+    by_name = {node.name: node.platforms for node in said.nodes if node.platforms}
+    if builder.nodes and builder.driver != "kubernetes":  # whose nodes are pods, of names of their own
+        nodes = tuple(replace(node, found=by_name.get(node.name)) for node in builder.nodes)
+    else:
+        nodes = tuple(Node(name=node.name, endpoint=node.endpoint, found=node.platforms) for node in said.nodes)
+    return replace(builder, nodes=nodes)
+
+
+def _is_known(builder: Builder, platform: str, host: str) -> bool:
+    if any(normal(platform) in map(normal, node.platforms) for node in builder.nodes):
+        return True
+    is_here = len(builder.nodes) == 1 and builder.nodes[0].endpoint.startswith("unix://")
+    return is_here and normal(platform) in runs(host)
 
 
 def would_be_local(name: str, *, environ: Mapping[str, str]) -> bool:
@@ -144,7 +217,7 @@ def is_local(name: str, *, docker: Docker, has_buildx: Callable[[], bool]) -> bo
     return name == AUTO or name.startswith(LOCAL)
 
 
-def _checked(stored: StoredBuilder) -> Builder:
+def _checked(stored: StoredBuilder, config: Path | None = None) -> Builder:
     # buildx itself waits 20 seconds for a socket that nobody listens on.
     for endpoint in stored.endpoints:
         if stored.driver == "remote" and not _answers(endpoint):
@@ -152,7 +225,12 @@ def _checked(stored: StoredBuilder) -> Builder:
                 f"builder {stored.name} does not answer at {endpoint}",
                 hint=f"start its buildkitd, or `docker buildx rm {stored.name}` and `builder.name: auto`",
             )
-    return Builder(name=stored.name, driver=stored.driver, platforms=stored.platforms, endpoints=stored.endpoints)
+    return _builder(stored, config)
+
+
+def _builder(stored: StoredBuilder, config: Path | None) -> Builder:
+    nodes = tuple(Node(name=node.name, endpoint=node.endpoint, platforms=node.platforms) for node in stored.nodes)
+    return Builder(name=stored.name, driver=stored.driver, docker_config=config, nodes=nodes)
 
 
 def _local(local: Local) -> Builder:
@@ -165,8 +243,9 @@ def _local(local: Local) -> Builder:
     if stored is None or stored.driver != "remote" or stored.endpoints != (local.endpoint,):
         if stored:
             local.docker.remove_builder(name)
-        local.docker.create_builder(name, [Node(endpoint=local.endpoint)])
-    return Builder(name=name, driver="remote", docker_config=local.config, endpoints=(local.endpoint,))
+        local.docker.create_builder(name, [NewNode(endpoint=local.endpoint)])
+    node = Node(name=f"{name}0", endpoint=local.endpoint)
+    return Builder(name=name, driver="remote", docker_config=local.config, nodes=(node,))
 
 
 def _answers(endpoint: str) -> bool:

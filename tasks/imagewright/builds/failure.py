@@ -20,6 +20,7 @@ OUTPUT_LINES = 20
 Kind = Literal[
     "run",
     "emulator",
+    "cache",
     "base",
     "source",
     "dockerfile",
@@ -40,6 +41,7 @@ _TRANSIENT = (
         "the registry has an error of its own",
         r"\b50[0234] (Internal Server Error|Bad Gateway|Service Unavailable|Gateway)",
     ),
+    ("the registry has an error of its own", r"failed to push \S+: (unknown|unavailable)\b"),
     ("the registry asks for a pause", r"\b429 Too Many Requests|toomanyrequests"),
     ("the connection was reset", r"connection reset by peer|broken pipe"),
     ("the connection ended early", r"\bEOF\b"),
@@ -48,7 +50,7 @@ _TRANSIENT = (
     ("somebody else holds a lock", r"\blocked for \S+.*: unavailable|database is locked|lock contention"),
 )
 _RETRIED: frozenset[Kind] = frozenset({"registry", "unreachable", "unknown"})
-_ENVIRONMENT: frozenset[Kind] = frozenset({"unreachable", "builder", "disk"})
+_ENVIRONMENT: frozenset[Kind] = frozenset({"unreachable", "builder", "disk", "cache"})
 
 _PROCESS = re.compile(r'process "(?P<command>.*)" did not complete successfully: (?P<how>.*)', re.DOTALL)
 _EXCERPT = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+)\n-{10,}$", re.MULTILINE)
@@ -57,6 +59,8 @@ _REFUSED = re.compile(
     r"|no basic auth credentials",
     re.IGNORECASE,
 )
+_STATUS = re.compile(r"\b(?:429|5\d\d) [A-Z][A-Za-z -]+")
+_CODED = re.compile(r"(?<=: )(?:unknown|unavailable|toomanyrequests)\b.*")  # OCI distribution spec, "Error Codes"
 _UNREACHABLE = re.compile(
     r"dial tcp|no such host|connection refused|connection reset|\bEOF\b|timeout|x509:"
     r"|server gave HTTP response to HTTPS|failed to do request"
@@ -144,7 +148,10 @@ def analyse(image: str, progress: Progress, *, builder: str, files: Mapping[str,
         image=image,
         message=message,
         detail=error,
-        where=f"{files.get(excerpt['file'], excerpt['file'])}:{excerpt['line']}" if excerpt else None,
+        # The line that wanted something of a cache is not to blame for what the cache lacks.
+        where=f"{files.get(excerpt['file'], excerpt['file'])}:{excerpt['line']}"
+        if excerpt and kind != "cache"
+        else None,
         hint=hint,
         reference=case.reference or None if kind in ("base", "unreachable") else None,
         stage=step.stage if step and is_instruction else None,
@@ -231,8 +238,18 @@ def _credentials(case: _Case) -> _Answer | None:
     return "credentials", f"{case.host} refuses {doing}: {_reason(case.error)}", f"`invoke login {case.host}`"
 
 
+def _cache(case: _Case) -> _Answer | None:
+    if not re.search(r"operation error S3:", case.error):
+        return None
+    return "cache", f"the layer cache cannot be used: {cache_trouble(case.error)}", CACHE_HINT
+
+
 def _registry(case: _Case) -> _Answer | None:
-    if found := re.search(r"\b(?:429|5\d\d) [A-Z][A-Za-z -]+", case.error):
+    found = _STATUS.search(case.error)
+    if found is None and case.pushing and (found := _CODED.search(case.error)):
+        # Of an answer with an error's code in it BuildKit tells the status beforehand alone, where it tries again.
+        found = _STATUS.search("\n".join(_last(case.step.tail)) if case.step else "") or found
+    if found:
         doing = "the push" if case.pushing else "the pull"
         message = f"{case.host} answers {found[0].strip()} to {doing} of {case.reference}"
         return "registry", message, "try again later; the registry's own log says more"
@@ -299,6 +316,7 @@ _RULES: tuple[Callable[[_Case], _Answer | None], ...] = (
     _disk,
     _run,
     _secret,
+    _cache,
     _credentials,
     _registry,
     _source,
@@ -309,6 +327,22 @@ _RULES: tuple[Callable[[_Case], _Answer | None], ...] = (
     _canceled,
     _unknown,
 )
+
+
+CACHE_HINT = "`invoke cache status` shows whether the store answers, `invoke cache verify` whether all of it is there"
+
+
+def cache_trouble(error: str) -> str:
+    """What a cache's store said, without the layers of software that the word went through."""
+    if is_lost_blob(error):
+        return "a blob that it needs is not there"
+    status = re.search(r"StatusCode: ([1-9]\d*)", error)
+    return f"{_reason(error)}{f' (HTTP {status[1]})' if status else ''}"
+
+
+def is_lost_blob(error: str) -> bool:
+    """Whether a cache names a blob that its store does not have: other caches in it are as good as before."""
+    return re.search(r"failed to copy: operation error S3: GetObject.*\b(NotFound|NoSuchKey)\b", error) is not None
 
 
 def _at(step: Step | None) -> str:

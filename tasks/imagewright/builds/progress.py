@@ -20,6 +20,8 @@ TAIL_LINES = 50  # of each step's output, and of buildx's own text
 _STEP = re.compile(r"\[(?:(?P<prefix>[^\]]+) )?(?P<number>\d+)/(?P<count>\d+)\] (?P<instruction>.*)", re.DOTALL)
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
 _CANCELED = "context canceled"
+# What BuildKit calls its work on a cache elsewhere: solver/llbsolver/bridge.go, and `Name` of each exporter.
+_CACHE = re.compile(r"(\[[^\]]*\] )?(importing cache manifest from |exporting cache )")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,11 @@ class Step:
     def is_instruction(self) -> bool:
         """Whether it is a numbered instruction of a Dockerfile."""
         return _STEP.fullmatch(self.name) is not None
+
+    @property
+    def is_cache(self) -> bool:
+        """Whether it reads or writes a cache outside the builder: what fails there need not fail the build."""
+        return _CACHE.match(self.name) is not None
 
     @property
     def counts(self) -> bool:
@@ -151,9 +158,29 @@ class Progress:
 
     @property
     def failed(self) -> Step | None:
-        """The step that failed; one that was canceled because of another one's failure only where there is no other."""
+        """The step that failed.
+
+        One that was canceled because of another one's failure only where there is no other, and one that is about a
+        cache only where nothing else failed.
+        """
         failed = [step for step in self.steps.values() if step.error]
-        return next((step for step in failed if _CANCELED not in (step.error or "")), next(iter(failed), None))
+        return min(failed, key=lambda step: (step.is_cache, _CANCELED in (step.error or "")), default=None)
+
+    @property
+    def cache_errors(self) -> tuple[str, ...]:
+        """What went wrong with caches outside the builder, in BuildKit's words; one that is not there yet is right."""
+        errors = (step.error for step in self.steps.values() if step.is_cache and step.error)
+        return tuple(error for error in errors if not error.endswith(": not found") and _CANCELED not in error)
+
+    @property
+    def is_at_cache(self) -> bool:
+        """Whether it waits for a cache outside the builder."""
+        return any(step.running and step.is_cache for step in self.steps.values())
+
+    @property
+    def is_at_import(self) -> bool:
+        """Whether it waits for what it reads from one."""
+        return any(step.running and step.is_cache and "import" in step.name for step in self.steps.values())
 
 
 def advance(progress: Progress, line: str, clean: Callable[[str], str] = str) -> tuple[Progress, tuple[Event, ...]]:

@@ -10,7 +10,7 @@ from imagewright.builds.failure import Failure
 from imagewright.errors import EnvironmentMissingError, ImagewrightError
 
 if TYPE_CHECKING:
-    from imagewright.builds.run import Job
+    from imagewright.builds.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagewright.errors import UsageError
-from imagewright.tags.policy import given_tags
 
 if TYPE_CHECKING:
     from imagewright.builds.bake import Output
@@ -29,6 +28,11 @@ class Request:
     no_cache: bool
     builder: str | None
     progress: str
+    fail_fast: bool = False  # whether the first failure ends the run
+    by_digest: bool = False  # whether what is pushed gets no tag: another machine joins it with other platforms
+    digests: str = ""  # where that one finds it: a folder, or `registry`
+    summary: str | None = None  # a file that gets the result as Markdown
+    timeline: str | None = None  # a file that gets the page with the time line
     allow_downgrade: bool = False  # whether aliases, latest and stable may go back to something older
 
 
@@ -43,6 +47,11 @@ def request(
     build_arg: Sequence[str] = (),
     builder: str | None = None,
     progress: str = "auto",
+    fail_fast: bool = False,
+    push_by_digest: bool = False,
+    digests: str | None = None,
+    summary: str | None = None,
+    timeline: str | None = None,
     allow_downgrade: bool = False,
 ) -> Request:
     """The options, read; UsageError for what contradicts itself or cannot be."""
@@ -61,17 +70,35 @@ def request(
             values.append((key, value))
         else:
             secrets.append(key)  # as docker does: a name alone takes the environment's value, which is never shown
+    if push_by_digest and (load or output or tag or not push):
+        raise UsageError(
+            "--push-by-digest pushes, and without tags: --load, --output, --no-push and --tag do not go with it",
+            hint="give `--tag` to `invoke merge`, which joins what was pushed",
+        )
+    if digests and not push_by_digest:
+        raise UsageError("--digests says where --push-by-digest tells what it pushed", hint="add --push-by-digest")
     return Request(
         output=_output(push=push, load=load, output=output, platforms=platforms),
-        tags=given_tags(tag) if tag else (),
+        tags=_tags(tag) if tag else (),
         platforms=platforms,
         build_args=tuple(values),
         secret_build_args=tuple(secrets),
         no_cache=no_cache,
         builder=builder,
         progress=progress,
+        fail_fast=fail_fast,
+        by_digest=push_by_digest,
+        digests=digests or "dist/digests",
+        summary=summary,
+        timeline=timeline,
         allow_downgrade=allow_downgrade,
     )
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    from imagewright.tags.policy import given_tags
+
+    return given_tags(text)
 
 
 def _output(*, push: bool, load: bool, output: str | None, platforms: Sequence[str]) -> Output:

@@ -12,12 +12,13 @@ class Schedule:
     """Where a run stands. A failure takes its dependents along and nothing else."""
 
     parents: Mapping[str, tuple[str, ...]]
-    order: tuple[str, ...]  # the one that has the longest path of dependents before it comes first
+    order: tuple[str, ...]  # the one that has the longest path of dependents behind it comes first
     limit: int
     running: frozenset[str] = frozenset()
     succeeded: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
     skipped: Mapping[str, str] = field(default_factory=dict)  # name: because of what
+    fail_fast: bool = False  # whether the first failure ends the run
 
     @property
     def done(self) -> bool:
@@ -51,13 +52,27 @@ class Schedule:
                     skipped[child] = lost[parent]
                     found[child] = f"parent {child} was skipped: {name} failed"
             lost = found
+        if self.fail_fast:
+            settled = self.running | self.succeeded | self.failed | skipped.keys()
+            skipped |= {other: f"{name} failed, and --fail-fast is set" for other in self.order if other not in settled}
         return replace(self, running=running, failed=self.failed | {name}, skipped=skipped)
 
+    def skip(self, name: str, because: str) -> Schedule:
+        """The schedule without `name`, which was at work and was stopped."""
+        return replace(self, running=self.running - {name}, skipped={**self.skipped, name: because})
 
-def schedule(parents: Mapping[str, Sequence[str]], *, limit: int) -> Schedule:
+
+def schedule(
+    parents: Mapping[str, Sequence[str]],
+    *,
+    limit: int,
+    seconds: Mapping[str, float] | None = None,
+    fail_fast: bool = False,
+) -> Schedule:
     """The schedule of images and the parents that each waits for, at most `limit` at once.
 
-    Among those that could start the one with the longest path of dependents goes first, then the given order.
+    Among those that could start the one with the longest path of dependents goes first, by the `seconds` that each
+    took before (one that is not known takes as long as the middle one of the others), then the given order.
     ValueError for a parent that is not among the images, for a cycle, and for a limit below 1.
     """
     if limit < 1:
@@ -69,9 +84,13 @@ def schedule(parents: Mapping[str, Sequence[str]], *, limit: int) -> Schedule:
         topological = tuple(TopologicalSorter(parents).static_order())
     except CycleError as error:
         raise ValueError(f"a cycle of parents: {' -> '.join(error.args[1])}") from error
-    height = dict.fromkeys(parents, 0)
+    taken = {name: found for name, found in (seconds or {}).items() if name in parents and found > 0}
+    usual = sorted(taken.values())[len(taken) // 2] if taken else 1.0
+    path = {name: taken.get(name, usual) for name in parents}
     for child in reversed(topological):
         for parent in parents[child]:
-            height[parent] = max(height[parent], height[child] + 1)
-    order = tuple(sorted(parents, key=lambda name: -height[name]))
-    return Schedule(parents={name: tuple(found) for name, found in parents.items()}, order=order, limit=limit)
+            path[parent] = max(path[parent], path[child] + taken.get(parent, usual))
+    order = tuple(sorted(parents, key=lambda name: -path[name]))
+    return Schedule(
+        parents={name: tuple(found) for name, found in parents.items()}, order=order, limit=limit, fail_fast=fail_fast
+    )

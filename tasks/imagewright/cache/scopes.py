@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from imagewright.events.event import Event
 from imagewright.tags.sanitise import sanitise
 
 RELEASES = "releases"  # the scope of git tags
-NOWHERE = "local"  # the scope of what is on no branch, and not in CI
+NOWHERE = "local"  # the scope of what is on no branch
+
+_NO_BRANCH = re.compile(rf"{RELEASES}|{NOWHERE}|pr-\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +29,8 @@ def scopes(event: Event, *, write: bool = True) -> Scopes:
     A pull request from a fork reads and never writes, as whoever opens one could put anything there; and so does a run
     of which nothing is known.
     """
-    own = _own(event)
-    near = (own, event.target_branch, event.default_branch, "main" if event.default_branch is None else None)
-    read = tuple(dict.fromkeys(name if name in (RELEASES, NOWHERE) else _scope(name) for name in near if name))
+    branches = (event.target_branch, event.default_branch, "main" if event.default_branch is None else None)
+    read = tuple(dict.fromkeys((_own(event), *(_scope(branch) for branch in branches if branch))))
     why = _why_not(event, write=write)
     return Scopes(read=read, write=None if why else read[0], why=why)
 
@@ -36,11 +38,13 @@ def scopes(event: Event, *, write: bool = True) -> Scopes:
 def _own(event: Event) -> str:
     if event.tag is not None:
         return RELEASES
-    return event.branch or (f"pr-{event.pull_request}" if event.pull_request is not None else NOWHERE)
+    if event.branch:
+        return _scope(event.branch)
+    return f"pr-{event.pull_request}" if event.pull_request is not None else NOWHERE
 
 
 def _scope(branch: str) -> str:
-    return sanitise(branch, reserved=lambda name: name in (RELEASES, NOWHERE))
+    return sanitise(branch, reserved=lambda name: _NO_BRANCH.fullmatch(name) is not None)
 
 
 def _why_not(event: Event, *, write: bool) -> str | None:

@@ -16,21 +16,27 @@ from invoke.exceptions import Exit
 from imagewright.builds.bake import BakeOptions, bake_image
 from imagewright.builds.builder import LOCAL, Builder
 from imagewright.builds.failure import Failure
+from imagewright.builds.history import learned, load, save, with_growth
+from imagewright.builds.job import Job, RunOptions
 from imagewright.builds.plan import Plan, PlanImage, Unplanned
 from imagewright.builds.request import Request
 from imagewright.builds.result import ImageResult, exit_code, to_json
-from imagewright.builds.run import Job, RunOptions, execute
+from imagewright.builds.run import execute
 from imagewright.builds.sizes import with_sizes
 from imagewright.builds.view import View, make_view
+from imagewright.cli.layer_cache import cache_lines, layer_cache
+from imagewright.cli.masking import masked, require_secrets
 from imagewright.cli.outside import BasesOfRun
-from imagewright.cli.preparing import ensure_registry, ready
+from imagewright.cli.parting import Parting
+from imagewright.cli.preparing import ensure_registry, ready, recovery
 from imagewright.cli.project import Project
 from imagewright.cli.publishing import Publisher
-from imagewright.errors import DockerfileError, EnvironmentMissingError, UsageError
+from imagewright.cli.reporting import with_reasons, write_reports
+from imagewright.errors import DockerfileError, EnvironmentMissingError
 from imagewright.references import DOCKER_HUB, Reference
 from imagewright.tools.docker import Docker
 
-_MASKED_FILE_BYTES = 8192
+_NO_COMMAND = "\\u0023#["  # the same to a reader of JSON; GitHub takes `##[` for a command, anywhere in a line
 
 _NO_BUILDER = Builder(name="none", driver="none")
 _JOBS_PER_CORE = 4  # builds mostly wait for the network and the disk; BuildKit itself shares out the cores
@@ -38,16 +44,17 @@ _JOBS_PER_CORE = 4  # builds mostly wait for the network and the disk; BuildKit 
 
 def apply_and_report(project: Project, plan: Plan, asked: Request, options: BakeOptions, *, as_json: bool) -> None:
     """Build what the plan says, show how it goes and what came of it, and exit with that."""
-    begin = time.monotonic()
-    view = make_view(asked.progress, sys.stderr, project.environ)
+    begin, began = time.monotonic(), time.time()
+    view = make_view(asked.progress, sys.stderr, project.environ, root=str(project.root))
     done = _carry_out(project, plan, asked, options, view) if plan.to_build or plan.to_retag else ()
     known = {result.name for result in done}
     kept = (_kept(item) for item in plan.images if item.name not in known)
-    results = (*done, *kept, *map(_unbuilt, plan.unplanned))
+    results = with_reasons(plan, (*done, *kept, *map(_unbuilt, plan.unplanned)))
     seconds = time.monotonic() - begin
     view.finish(results, seconds)
+    write_reports(project, plan, results, asked, seconds=seconds, began=began)
     if as_json:
-        print(json.dumps(to_json(results, seconds=seconds), indent=2))  # noqa: T201
+        print(json.dumps(to_json(results, seconds=seconds), indent=2).replace("##[", _NO_COMMAND))  # noqa: T201
     else:
         _print_references(plan, results)
     if code := exit_code(results):
@@ -67,7 +74,7 @@ def _carry_out(
     project: Project, plan: Plan, asked: Request, options: BakeOptions, view: View
 ) -> tuple[ImageResult, ...]:
     """Build and publish. Nothing is built where everything stands already: then only tags are put."""
-    secrets = (*_secret_values(plan, asked, project.environ), *_secret_files(plan, project.root))
+    require_secrets(plan, asked, project.environ)
     if plan.to_build:
         builder = ready(project, plan, asked)
     else:
@@ -75,30 +82,42 @@ def _carry_out(
         ensure_registry(project, (item.image for item in plan.to_retag))
     bases = BasesOfRun(project, plan, asked, builder)
     # The engine's own builder pushes by a tag or not at all.
-    options = replace(options, bases=bases.of, untagged=builder.driver != "docker")
+    options = replace(options, bases=bases.of, untagged=builder.driver != "docker", cache=cache_lines(project, plan))
+    caches = layer_cache(project, builder) if plan.to_build else None
+    history = _log_folder(project) / "history.json"
+    known = load(history)
     if options.output in ("tar", "oci"):
         _make_dist(project.root / options.dist)
     push = asked.output == "push"
-    with Publisher(_given_once(project, plan)) as publish:
+    with Publisher(_given_once(project, plan)) as publisher:
+        publish = Parting(plan, project.root, asked.digests, publisher) if asked.by_digest else publisher
         results = execute(
-            [*map(_job, plan.to_build), *map(_job, plan.to_retag)],
-            bake=lambda job, digests: bake_image(plan, job.name, options, digests),
+            [_job(item, asked) for item in (*plan.to_build, *plan.to_retag)],
+            bake=lambda job, digests, part: bake_image(plan, job.name, options, digests, part),
             builder=builder,
             options=RunOptions(
                 root=project.root,
-                jobs=project.settings.builder.jobs or _JOBS_PER_CORE * (os.cpu_count() or 1),
+                jobs=project.known_settings.builder.jobs or _jobs(builder),
                 push=push,
-                retries=project.settings.builder.retries,
-                secrets=secrets,
+                retries=project.known_settings.builder.retries,
+                fail_fast=asked.fail_fast,
+                seconds={name: one.seconds for name, one in known.items()},
+                secrets=masked(project, plan, asked, caches),
             ),
             view=view,
             docker=Docker(builder.docker_config, project.environ),
             log_folder=_log_folder(project),
             publish=publish if push else None,
+            join=publisher.join if push else None,
+            caches=caches,
+            recovery=recovery(project, builder),
         )
     bases.say_unknown(results)
     results = tuple(_with_base_hint(result, builder) for result in results)
-    return _measured(project, plan, results) if push else results
+    if push:
+        results = with_growth(_measured(project, plan, results), known)
+    save(history, learned(known, results))
+    return results
 
 
 def _given_once(project: Project, plan: Plan) -> frozenset[str]:
@@ -137,39 +156,20 @@ def _with_base_hint(result: ImageResult, builder: Builder) -> ImageResult:
     return replace(result, failure=replace(failure, hint=hint(failure.reference)))
 
 
-def _secret_values(plan: Plan, asked: Request, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The values that are masked in whatever is shown or kept; UsageError for one that is not there."""
-    names = dict.fromkeys(asked.secret_build_args, "build argument")
-    for item in plan.to_build:
-        names |= dict.fromkeys(item.image.secret_build_args, f"build argument of {item.name}")
-        names |= {
-            secret.source: f"secret of {item.name}"
-            for secret in item.image.secrets
-            if secret.kind == "env" and not (secret.optional and secret.source not in environ)
-        }
-    for name, what in names.items():
-        if name not in environ:
-            raise UsageError(f"the {what} {name} has no value", hint=f"set {name} in the environment")
-    return tuple(environ[name] for name in names)
-
-
-def _secret_files(plan: Plan, root: Path) -> tuple[str, ...]:
-    """What stands in the files of secrets, to be masked too; one that is not there is the build's own error."""
-    files = {root / secret.source for item in plan.to_build for secret in item.image.secrets if secret.kind == "src"}
-    # A larger file is a bundle of certificates or an archive: thousands of lines to look for in every line of output.
-    found = (file for file in sorted(files) if file.is_file() and file.stat().st_size <= _MASKED_FILE_BYTES)
-    return tuple(file.read_text(encoding="utf-8", errors="replace") for file in found)
-
-
-def _job(item: PlanImage) -> Job:
+def _job(item: PlanImage, asked: Request) -> Job:
     return Job(
         name=item.name,
         parents=tuple(parent.name for parent in item.parents if parent.origin == "build") if not item.digest else (),
-        tags=item.tags,
+        tags=() if asked.by_digest else item.tags,
         platforms=item.platforms,
         repository=item.image.repository,
         digest=item.digest,
     )
+
+
+def _jobs(builder: Builder) -> int:
+    """How many images build at once: a machine elsewhere does not tell its cores, so they are taken to be like ours."""
+    return _JOBS_PER_CORE * (os.cpu_count() or 1) * max(1, len(builder.nodes))
 
 
 def _kept(item: PlanImage) -> ImageResult:
@@ -192,7 +192,7 @@ def _unbuilt(one: Unplanned) -> ImageResult:
             image=one.image.name,
             message=error.message,
             detail="",
-            where=error.where,
+            where=error.where if error.where != one.image.name else None,  # the message begins with that
             hint=error.hint,
         )
     return ImageResult(

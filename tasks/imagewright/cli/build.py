@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json as json_module
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,11 @@ OPTIONS = {
     "dry_run": "show the plan and do nothing",
     "json": "print the result (with --dry-run the plan) as JSON",
     "progress": "auto, plain, tty or quiet",
+    "fail_fast": "end the run with the first failure; else all that does not depend on it is still built",
+    "push_by_digest": "push without tags, for `invoke merge` to join with the platforms that other machines build",
+    "digests": "where --push-by-digest tells what it pushed: a folder (dist/digests), or `registry`: by tags there",
+    "summary": "write the result as Markdown to this file; in GitHub Actions it goes to the job's summary anyhow",
+    "timeline": "write a page with the time line of the run to this file",
     "event": "what the run is about, instead of what the CI or git says: push, tag, pull-request, schedule, manual",
     "branch": "the branch that it is about",
     "git_tag": "the git tag that it is about",
@@ -45,6 +51,11 @@ def build(
     dry_run: bool = False,
     json: bool = False,
     progress: str = "auto",
+    fail_fast: bool = False,
+    push_by_digest: bool = False,
+    digests: str | None = None,
+    summary: str | None = None,
+    timeline: str | None = None,
     event: str | None = None,
     branch: str | None = None,
     git_tag: str | None = None,
@@ -65,6 +76,11 @@ def build(
         build_arg=build_arg or (),
         builder=builder,
         progress=progress,
+        fail_fast=fail_fast,
+        push_by_digest=push_by_digest,
+        digests=digests,
+        summary=summary,
+        timeline=timeline,
         allow_downgrade=allow_downgrade,
     )
     project = Project.open(c)
@@ -112,6 +128,7 @@ def plan(
     from imagewright.cli.planning import bake_options, named_plan, show_plan
     from imagewright.events.local import ByHand
 
+    gc.disable()  # as in `changed`
     project = Project.open(c)
     project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)
     asked = request(platform=platform, tag=tag)

@@ -58,6 +58,11 @@ def build_changed(
     dry_run: bool = False,
     json: bool = False,
     progress: str = "auto",
+    fail_fast: bool = False,
+    push_by_digest: bool = False,
+    digests: str | None = None,
+    summary: str | None = None,
+    timeline: str | None = None,
     event: str | None = None,
     branch: str | None = None,
     git_tag: str | None = None,
@@ -83,6 +88,11 @@ def build_changed(
         build_arg=build_arg or (),
         builder=builder,
         progress=progress,
+        fail_fast=fail_fast,
+        push_by_digest=push_by_digest,
+        digests=digests,
+        summary=summary,
+        timeline=timeline,
         allow_downgrade=allow_downgrade,
     )
     project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)

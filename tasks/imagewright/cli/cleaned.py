@@ -7,7 +7,7 @@ import time
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
-from imagewright.builds.view import short, size
+from imagewright.builds.report.text import short, size
 from imagewright.cli.table import plain_table, show_table
 from imagewright.errors import EnvironmentMissingError, ImagewrightError
 
@@ -35,18 +35,19 @@ class Counter:
         self._next = time.monotonic() + (_EVERY_SECONDS if self._live else _EVERY_SECONDS_PLAIN)
         self._shown = False
 
-    def __call__(self, done: int, total: int) -> None:
-        """So many of so many are done. Called by several threads: a line too many is no harm."""
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """So many (of so many) are done. Called by several threads: a line too many is no harm."""
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + (_EVERY_SECONDS if self._live else _EVERY_SECONDS_PLAIN)
+        text = f"{self._what}: {done}" if total is None else f"{self._what}: {done} of {total}"
         if self._live:
             self._shown = True
-            sys.stderr.write(f"\r\x1b[K{self._what}: {done} of {total}")
+            sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
         else:
-            self._say(f"{self._what}: {done} of {total}")
+            self._say(text)
 
     def __enter__(self) -> Self:
         return self
@@ -188,10 +189,11 @@ def _line(repository: str, error: ImagewrightError | str) -> str:
 
 def _row(one: Verdict, now: datetime) -> tuple[str, ...]:
     plan = "keep" if one.keep else "delete"
-    return (one.tag or "", short(one.digest), _age(one.dated, now), size(one.size), plan, one.rule, one.reason)
+    return (one.tag or "", short(one.digest), age_of(one.dated, now), size(one.size), plan, one.rule, one.reason)
 
 
-def _age(dated: datetime | None, now: datetime) -> str:
+def age_of(dated: datetime | None, now: datetime) -> str:
+    """`12min`, `30h`, `14d`; empty where no date is known."""
     if dated is None:
         return ""
     minutes = max(0, int((now - dated).total_seconds() // 60))

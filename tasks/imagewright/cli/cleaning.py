@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagewright.builds.view import size
+from imagewright.builds.report.text import size
 from imagewright.cleanup.carry_out import Done, carry_out
 from imagewright.cleanup.drift import drift
 from imagewright.cleanup.planfile import load, save

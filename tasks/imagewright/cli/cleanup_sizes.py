@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from imagewright.builds.view import size
+from imagewright.builds.report.text import size
 from imagewright.cleanup.sizes import bytes_together, sizes_of
 from imagewright.cli.cleaned import raise_for
 from imagewright.cli.cleaning import Cleaning

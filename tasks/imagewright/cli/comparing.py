@@ -294,7 +294,7 @@ class _Comparing:
         states = self._states(comparison, name)
         if isinstance(answer, Published) and (strict or answer.fingerprint is not None):
             same = Against(snapshot=self.snapshot, why="", differs=_DIFFERS)  # by git alone, it is unchanged
-            return tuple(replace(state, differs=_DIFFERS) for state in states) or (same,)
+            return tuple(state._replace(differs=_DIFFERS) for state in states) or (same,)
         return states
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from imagewright.config.models import Settings
-    from imagewright.services.doctor import Check, Needs
+    from imagewright.services.doctor import Check, Needs, Verdict
 
 SECONDS = 15.0  # for all questions to the machine and the network together
 STYLES = {"ok": "", "warning": "yellow", "missing": "bold red"}
@@ -56,7 +56,7 @@ def repository_checks(project: Project) -> tuple[Settings, list[Check]]:
     except ImagewrightError as error:
         return Settings(), [_wrong("configuration", error)]
     valid = Check(name="configuration", verdict="ok", found=f"valid, for {project.root}")
-    return settings, [valid, *_of_git(project), *_of_images(project)]
+    return settings, [valid, *_of_git(project), *_of_images(project), *_of_cache(project)]
 
 
 def _of_git(project: Project) -> Iterator[Check]:
@@ -96,6 +96,30 @@ def _of_images(project: Project) -> Iterator[Check]:
     for path in forgotten(project):
         mend = "add a pattern to `discover` in the configuration, or rename the file"
         yield Check(name="Dockerfile", verdict="warning", found=f"{path}: no `discover` pattern finds it", mend=mend)
+
+
+def _of_cache(project: Project) -> Iterator[Check]:
+    from imagewright.config.build_models import LOCAL
+    from imagewright.services.doctor import Check
+
+    settings = project.settings.cache
+    if settings.type != "s3":
+        return
+    from imagewright.cache.place import store_of
+
+    try:
+        any(store_of(settings, project.places).list("manifests/"))
+    except ImagewrightError as error:
+        if settings.endpoint_url == LOCAL:
+            found = "the S3 store of this machine; the next build starts it"
+            yield Check(name="layer cache", verdict="ok", found=found)
+            return
+        # Without it builds take longer, and fail only where the configuration wants that.
+        verdict: Verdict = "missing" if settings.required else "warning"
+        found = f"{error.where}: {error.message}" if error.where else error.message
+        yield Check(name="layer cache", verdict=verdict, found=found, mend=error.hint)
+    else:
+        yield Check(name="layer cache", verdict="ok", found=f"the bucket {settings.bucket} answers")
 
 
 def forgotten(project: Project) -> Sequence[str]:

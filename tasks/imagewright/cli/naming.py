@@ -1,19 +1,41 @@
-"""What the images of a run are called, before the registry is asked."""
+"""What the images of a run are called: by the rules, and once the registry has been asked (`cli.settling`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 from imagewright.changes.places import Places
 from imagewright.errors import UsageError
 from imagewright.tags.policy import clashes, given_naming, name_image, places_to_look
 
 if TYPE_CHECKING:
+    from imagewright.builds.plan import Standing
     from imagewright.cli.project import Project
+    from imagewright.errors import ImagewrightError
     from imagewright.images.model import Image
     from imagewright.tags.model import Naming
+
+
+class Contents(Protocol):
+    """What names are settled for: a snapshot of the work tree, or what other machines pushed."""
+
+    @property
+    def images(self) -> Mapping[str, Image]:
+        """The images, by name."""
+
+    def fingerprint(self, name: str) -> str | None:
+        """What an image is made from, in one digest; None where that cannot be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The names of the images of a run, as they can be given."""
+
+    namings: Mapping[str, Naming]
+    standing: Mapping[str, Standing] = field(default_factory=dict)  # published with this very content, under a version
+    refused: Mapping[str, ImagewrightError] = field(default_factory=dict)  # their version is published with another
 
 
 class Names:

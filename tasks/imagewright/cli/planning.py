@@ -9,7 +9,7 @@ from invoke.exceptions import Exit
 
 from imagewright.builds.plan import Plan, Reason, plan_named, to_json
 from imagewright.builds.request import Request
-from imagewright.cli.naming import Names
+from imagewright.cli.naming import Names, Settled
 from imagewright.cli.project import Project
 from imagewright.cli.recording import adjusted, recorded
 from imagewright.cli.table import show_table
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagewright.builds.bake import BakeOptions
-    from imagewright.changes.snapshot import Snapshot
-    from imagewright.cli.settling import Settled
+    from imagewright.cli.naming import Contents
 
 Registry = Literal["silent", "asked", "started"]
 """Whether the registry is asked what it has, and before a push started where it is one of this machine's services."""
@@ -35,6 +34,7 @@ def named_plan(project: Project, names: str, asked: Request, *, registry: Regist
     Where the registry is asked, versions that are published stand or are refused, and what has something newer keeps
     it; otherwise the tags are as the rules give them.
     """
+    project.look_ahead()
     named: dict[str, tuple[str, ...]] = {}
     for chosen in select(names, project.images):
         given = named.get(chosen.name, ())
@@ -46,34 +46,45 @@ def named_plan(project: Project, names: str, asked: Request, *, registry: Regist
     wanted = [name for name in project.graph.order() if name in needed]
     called.require(project.by_name[name] for name in wanted)
     settled = names_of_run(project, called, snapshot, wanted, asked, registry)
-    return plan_named(
+    made = plan_named(
         list(named),
         standing=settled.standing,
         images=project.by_name,
         graph=project.graph,
         head=project.head,
         namings=settled.namings,
-        platforms=asked.platforms,
+        platforms=() if asked.by_digest else asked.platforms,
         inputs=recorded(snapshot, needed),
         broken={**settled.refused, **project.broken},
     )
+    return part_of(made, asked)
+
+
+def part_of(made: Plan, asked: Request) -> Plan:
+    """What this machine builds of a plan: all of it, but for what is pushed by its digest."""
+    if not asked.by_digest:
+        return made
+    from imagewright.builds.part_plan import narrowed
+
+    every = dict.fromkeys(platform for item in made.to_build for platform in item.platforms)
+    return narrowed(made, asked.platforms or tuple(every))
 
 
 def names_of_run(
-    project: Project, called: Names, snapshot: Snapshot, wanted: Sequence[str], asked: Request, registry: Registry
+    project: Project, called: Names, contents: Contents, wanted: Sequence[str], asked: Request, registry: Registry
 ) -> Settled:
     """The names of the images that a run may give, and what the registry has to say about them."""
-    from imagewright.cli.settling import Settled, say_held_back, settle
-
-    images = [snapshot.images[name] for name in wanted]
+    images = [contents.images[name] for name in wanted]
     before = {image.name: called.naming(image) for image in images}
     if registry == "silent" or asked.output != "push" or not wanted:
         return Settled(namings=before)
+    from imagewright.cli.settling import say_held_back, settle
+
     if registry == "started":
         from imagewright.cli.preparing import ensure_registry
 
         ensure_registry(project, images)
-    settled = settle(project, called, snapshot, wanted, allow_downgrade=asked.allow_downgrade)
+    settled = settle(project, called, contents, wanted, allow_downgrade=asked.allow_downgrade)
     say_held_back(project, before, settled.namings)
     return settled
 
@@ -96,6 +107,7 @@ def bake_options(project: Project, asked: Request) -> BakeOptions:
         },
         generated={path: made.content.decode() for path, made in project.survey.generated.items()},
         source=project.repository.origin() if project.repository else None,
+        apart=asked.by_digest,
     )
 
 

@@ -10,7 +10,7 @@ from imagewright.builds.request import Request
 from imagewright.changes.places import find
 from imagewright.changes.reuse import Selection, judge, select
 from imagewright.cli.comparing import Compared, compare, say_comparison
-from imagewright.cli.planning import Registry, names_of_run
+from imagewright.cli.planning import Registry, names_of_run, part_of
 from imagewright.cli.project import Project
 from imagewright.cli.recording import recorded
 from imagewright.errors import EnvironmentMissingError
@@ -105,7 +105,7 @@ def _plan(
         compared.names.require(snapshot.images[name] for name in named)
     settled = names_of_run(project, compared.names, snapshot, named, asked, registry)
     unchanged = {name: Standing(digest=found.digest) for name, found in selection.reused.items()}
-    return plan_changed(
+    made = plan_changed(
         {name: reasons for name, reasons in selection.built.items() if name not in settled.standing},
         reused={**unchanged, **settled.standing},
         retagged={*retagged, *settled.standing},
@@ -119,3 +119,4 @@ def _plan(
         broken={**settled.refused, **snapshot.readings.broken},
         removed=compared.removed,
     )
+    return part_of(made, asked)

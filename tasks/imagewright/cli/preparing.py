@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from imagewright.builds.builder import LOCAL, Builder, resolve
 from imagewright.builds.plan import Plan
+from imagewright.builds.recovery import Recovery
 from imagewright.builds.request import Request
+from imagewright.cli.equipping import equipped
 from imagewright.cli.project import Project
 from imagewright.errors import EnvironmentMissingError, UsageError
 from imagewright.images.model import Image
@@ -29,16 +31,38 @@ def ready(project: Project, plan: Plan, asked: Request) -> Builder:
     places, environ, say = project.places, project.environ, project.say
     if asked.output == "load":
         _require_engine(plan, environ)
-    builder = resolve(asked.builder or project.settings.builder.name, places, environ=environ, say=say)
+    hub = _asked_hub(project) if project.known_settings.bases else None
+    settings = project.known_settings.builder
+    described = settings.name if settings.nodes else None
+    builder = resolve(asked.builder or settings.name, places, environ=environ, say=say, described=described)
+    if asked.by_digest and builder.driver == "docker":
+        raise UsageError(
+            f"builder {builder.name} is the docker engine's own, and pushes by a tag or not at all",
+            hint="`docker buildx create --use` makes one that pushes by digest",
+        )
     for item in plan.to_build:
         builder.require(output=asked.output, platforms=item.platforms)
+    builder = equipped(project, plan, builder)
     pushes_here = asked.output == "push" and ensure_registry(project, (item.image for item in plan.to_build))
     is_local = builder.name.startswith(LOCAL)
-    if not pushes_here and is_local and project.settings.bases:
+    if not pushes_here and is_local and project.known_settings.bases:
         manager.ensure(("registry",), places, environ=environ, say=say)
     if is_local:  # it looks in our registry for Docker Hub's images first
-        _provide_bases(project, plan, refresh=asked.no_cache)
+        _provide_bases(project, plan, hub, refresh=asked.no_cache)
     return builder
+
+
+def recovery(project: Project, builder: Builder) -> Recovery:
+    """What brings this builder's BuildKit back where it hangs: the local one is ours to restart, no other is."""
+    if not builder.name.startswith(LOCAL):
+        return Recovery()
+
+    def restart() -> None:
+        places, environ = project.places, project.environ
+        manager.stop("buildkitd", places, say=lambda _text: None)
+        manager.ensure(("buildkitd",), places, environ=environ, say=lambda _text: None)
+
+    return Recovery(restart)
 
 
 def _require_engine(plan: Plan, environ: Mapping[str, str]) -> None:
@@ -55,10 +79,16 @@ def _require_engine(plan: Plan, environ: Mapping[str, str]) -> None:
         )
 
 
-def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
-    if not project.settings.bases:
+def _asked_hub(project: Project) -> Callable[[str], bool]:
+    from imagewright.bases.ensure import asked_ahead
+
+    return asked_ahead(project.places.service("registry"))
+
+
+def _provide_bases(project: Project, plan: Plan, hub: Callable[[str], bool] | None, *, refresh: bool) -> None:
+    if hub is None:
         return
-    from imagewright.bases.ensure import docker_hub_answers, ensure_bases
+    from imagewright.bases.ensure import ensure_bases
     from imagewright.registry.client import Registry
 
     places = project.places
@@ -69,12 +99,12 @@ def _provide_bases(project: Project, plan: Plan, *, refresh: bool) -> None:
             for use in project.readings[item.name].images
             if use.reference is not None
         },
-        project.settings.bases,
+        project.known_settings.bases,
         platforms=sorted({platform for item in plan.to_build for platform in item.platforms}),
         connect=lambda: Registry(places.registry),
         state=places.service("registry"),
         cache=places.cache,
         say=project.say,
-        reachable=docker_hub_answers,
+        reachable=hub,
         refresh=refresh,
     )

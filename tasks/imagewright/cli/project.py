@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from imagewright.events.event import Event
     from imagewright.events.local import ByHand
     from imagewright.images.dockerfile.cache import ReadingCache
+    from imagewright.images.families.memory import FamilyMemory
     from imagewright.images.graph import Graph
     from imagewright.images.model import Image, Reading
     from imagewright.images.readings import Readings
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from imagewright.services.places import Places
     from imagewright.tags.model import Occasion
     from imagewright.tools.git import Change, Commit, Repository
+    from imagewright.tools.later import Later
 
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -45,6 +49,8 @@ class Project:
         """The repository that the current folder, or Invoke's `--search-root`, belongs to."""
         from imagewright.config.root import find_root
 
+        # Python looks for cycles once more when it ends: 50 ms of CPU after a thousand images, for nothing.
+        atexit.register(gc.freeze)
         here = Path.cwd()
         # The folder of tasks.py, with a slash: Invoke has no public name for it, and keeps `--search-root` nowhere.
         loaded = Path(getattr(context.config, "_project_prefix", None) or here)
@@ -83,7 +89,22 @@ class Project:
 
         settings = self.known_settings
         found = discover(self.root, settings.discover)
-        return survey(settings, found, self._inside, host_platform=host_platform(), rules=FamilyVersions())
+        rules = FamilyVersions()
+        memory = self._family_memory if any(one.is_family for one in found) else None
+        return survey(settings, found, self._inside, host_platform=host_platform(), rules=rules, memory=memory)
+
+    @property
+    def _family_memory(self) -> FamilyMemory:
+        from importlib.util import find_spec
+
+        from imagewright.images.families.memory import FamilyMemory
+
+        # the programs that make them: of another version they may make something else
+        names = ("imagewright.config", "imagewright.images.families", "imagewright.tags", "jinja2")
+        folders = (
+            folder for name in names if (spec := find_spec(name)) for folder in spec.submodule_search_locations or ()
+        )
+        return FamilyMemory(self.places.cache / "families.json", map(Path, folders))
 
     def _inside(self, path: str) -> bytes | None:
         """A file's bytes, where no link leads out of the repository."""
@@ -119,13 +140,23 @@ class Project:
     @cached_property
     def event(self) -> Event:
         """What this run is about: the CI's word or the local git state, and what the command line says over it."""
-        from imagewright.events.ci import read_event
-        from imagewright.events.local import given_event, local_event
+        from imagewright.events.local import given_event
 
-        event = read_event(self.environ, lambda path: Path(path).read_bytes())
-        if event.kind == "local":
-            event = local_event(self.repository)
-        return given_event(event, self.by_hand)
+        local = self._local_event
+        return given_event(local.result() if local else self._read_event, self.by_hand)
+
+    @cached_property
+    def _read_event(self) -> Event:
+        from imagewright.events.ci import read_event
+
+        return read_event(self.environ, lambda path: Path(path).read_bytes())
+
+    @cached_property
+    def _local_event(self) -> Later[Event] | None:
+        from imagewright.events.local import local_event
+        from imagewright.tools.later import Later
+
+        return Later(lambda: local_event(self.repository)) if self._read_event.kind == "local" else None
 
     @cached_property
     def occasion(self) -> Occasion:
@@ -149,7 +180,7 @@ class Project:
 
     def look_ahead(self) -> None:
         """Have git look at the work tree while other things are done: it takes longest in a large repository."""
-        _ = self._asked
+        _ = self._asked, self._local_event
 
     @cached_property
     def reading_cache(self) -> ReadingCache:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
@@ -11,10 +11,11 @@ from imagewright.errors import ImagewrightError, RegistryError
 from imagewright.references import Reference
 from imagewright.registry.client import Registry
 from imagewright.registry.copy import Place
+from imagewright.registry.index import join
 from imagewright.registry.publish import Target, publish
 
 if TYPE_CHECKING:
-    from imagewright.builds.run import Job
+    from imagewright.builds.job import Job
     from imagewright.registry.model import Descriptor
     from imagewright.registry.publish import Published
 
@@ -38,6 +39,8 @@ class Publisher:
 
     def __call__(self, job: Job, digest: str) -> Publication:
         """Put the job's tags on the digest, in its own repository first."""
+        if not job.tags:
+            return Publication(tags=())
         source, *others = self._targets(job)
         self._require_free(source, digest)
         first, *rest = publish(source.place, digest, [source, *others], guard=self._guard(digest), referrers=False)
@@ -55,6 +58,17 @@ class Publisher:
                 Unpublished(registry=one.target.place.registry.host, error=_told(one)) for one in rest if not one.ok
             ),
         )
+
+    def join(self, job: Job, parts: Sequence[tuple[tuple[str, ...], str]]) -> str:
+        """A `builds.job.Join`: one index of what the nodes of a builder pushed, each for its own platforms."""
+        digests = {platform: digest for platforms, digest in parts for platform in platforms}
+        # In the order in which one node would have built them all: the same bytes, the same digest.
+        return join(self.place(job.repository), {platform: digests[platform] for platform in job.platforms})
+
+    def place(self, repository: str) -> Place:
+        """A repository such as `ghcr.io/me/app`, through a connection that all of the run share."""
+        reference = Reference.parse(repository)
+        return self._place(reference.domain, reference.path)
 
     def _targets(self, job: Job) -> list[Target]:
         tags: dict[tuple[str, str], list[str]] = {}

@@ -17,7 +17,8 @@ def adjusted(image: Image, asked: Request) -> Image:
         return image
     return replace(
         image,
-        platforms=asked.platforms or image.platforms,
+        # What is pushed by its digest is a part of the image that it is with all of its platforms.
+        platforms=(() if asked.by_digest else asked.platforms) or image.platforms,
         build_args={**image.build_args, **dict(asked.build_args)},
         secret_build_args=tuple(dict.fromkeys((*image.secret_build_args, *asked.secret_build_args))),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from imagewright.builds.plan import Standing
 from imagewright.changes.published import Published
 from imagewright.changes.reason import Reason
+from imagewright.cli.naming import Settled
 from imagewright.errors import EnvironmentMissingError, ImagewrightError, RegistryError
 from imagewright.events.event import is_full_id
 from imagewright.tags.drafts import shared_prefix
@@ -17,34 +17,24 @@ from imagewright.tags.release import held_back, settle_naming
 
 if TYPE_CHECKING:
     from imagewright.changes.published import Answer
-    from imagewright.changes.snapshot import Snapshot
-    from imagewright.cli.naming import Names
+    from imagewright.cli.naming import Contents, Names
     from imagewright.cli.project import Project
     from imagewright.images.model import Image
     from imagewright.tags.model import Naming
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """The names of the images of a run, as they can be given."""
-
-    namings: Mapping[str, Naming]
-    standing: Mapping[str, Standing] = field(default_factory=dict)  # published with this very content, under a version
-    refused: Mapping[str, ImagewrightError] = field(default_factory=dict)  # their version is published with another
-
-
 def settle(
-    project: Project, names: Names, snapshot: Snapshot, wanted: Collection[str], *, allow_downgrade: bool
+    project: Project, names: Names, contents: Contents, wanted: Collection[str], *, allow_downgrade: bool
 ) -> Settled:
     """Ask the registry about the images that give versions, or move what only goes forward; nothing about others.
 
     One list of tags a repository, one look at each version, and one at a tag that moves. Where the registry cannot be
     reached this is said, and the names are as the rules give them.
     """
-    images = {name: snapshot.images[name] for name in wanted}
+    images = {name: contents.images[name] for name in wanted}
     namings = {name: names.naming(image) for name, image in images.items()}
     try:
-        return _Settling(project, snapshot, images, namings, allow_downgrade=allow_downgrade).settled()
+        return _Settling(project, contents, images, namings, allow_downgrade=allow_downgrade).settled()
     except EnvironmentMissingError as error:
         project.say(f"the registry cannot be asked which versions it has: {error.message}")
         return Settled(namings=namings)
@@ -54,14 +44,14 @@ class _Settling:
     def __init__(
         self,
         project: Project,
-        snapshot: Snapshot,
+        contents: Contents,
         images: Mapping[str, Image],
         namings: Mapping[str, Naming],
         *,
         allow_downgrade: bool,
     ) -> None:
         self._project = project
-        self._snapshot = snapshot
+        self._contents = contents
         self._images = images
         self._namings = namings
         self._allow_downgrade = allow_downgrade
@@ -76,7 +66,7 @@ class _Settling:
         refused: dict[str, ImagewrightError] = {}
         if settings.immutable:
             for (name, reference), answer in self._published_versions().items():
-                own = self._snapshot.fingerprint(name)
+                own = self._contents.fingerprint(name)
                 if answer is None:
                     continue
                 if isinstance(answer, RegistryError):

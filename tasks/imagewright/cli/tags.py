@@ -162,7 +162,7 @@ def _show_published(project: Project, images: list[Image], *, as_json: bool) -> 
 
 
 def _row(tag: PublishedTag) -> tuple[str, ...]:
-    from imagewright.builds.view import short, size
+    from imagewright.builds.report.text import short, size
 
     return (
         tag.tag,

@@ -13,7 +13,7 @@ from imagewright.config.sizes import check_size
 LOCAL = "local"  # the S3 store of this machine's services
 
 _KEYS_IN_URL = re.compile(r"//[^/@]*@")
-_REFERENCE_PLACEHOLDERS = {"{registry}", "{name}", "{repository}", "{scope}"}
+_REFERENCE_PLACEHOLDERS = {"{registry}", "{repository}", "{key}"}
 
 
 def _check_endpoint(text: str) -> str:
@@ -31,10 +31,8 @@ def _check_cache_reference(text: str) -> str:
     for found in re.findall(r"\{[^{}]*\}|[{}]", text):
         if found not in _REFERENCE_PLACEHOLDERS:
             raise ValueError(f"`{found}` means nothing: {', '.join(sorted(_REFERENCE_PLACEHOLDERS))} are known")
-    if "{scope}" not in text:
-        raise ValueError("must have `{scope}` in it: branches would overwrite each other's cache")
-    if "{name}" not in text and "{repository}" not in text:
-        raise ValueError("must have `{repository}` or `{name}` in it: images would overwrite each other's cache")
+    if "{key}" not in text:
+        raise ValueError("must have `{key}` in it, which tells the caches of images and branches apart")
     return text
 
 
@@ -75,7 +73,8 @@ class BuilderNode(Section):
     endpoint: str | None = Field(
         default=None,
         description="Where it is: `unix:///run/buildkit/buildkitd.sock`, `tcp://arm.example.com:1234`, for "
-        "`docker-container` a docker context or engine, for `kubernetes` a context of kubectl's.",
+        "`docker-container` a docker context or engine, for `kubernetes` a kubeconfig file, whose current context is "
+        "taken.",
     )
     name: str | None = Field(
         default=None, pattern=r"^[a-z0-9][a-z0-9-]*$", description="Its name; the default is numbered."
@@ -164,7 +163,8 @@ class Cache(Section):
     )
     prefix: Prefix = Field(default="", description="What all keys begin with, such as `team/`.")
     ref: CacheReference = Field(
-        default="{repository}:cache-{scope}", description="The reference of each cache, of `registry`."
+        default="{repository}:cache-{key}",
+        description="The reference of each cache, of `registry`; `{key}` is made of image and branch.",
     )
     mode: Literal["max", "min"] = Field(
         default="max", description="Whether all steps are kept (`max`), or those of the final stage alone (`min`)."

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,60 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNode:
+    """A node as it was created."""
+
+    name: str
+    endpoint: str
+    platforms: tuple[str, ...] = ()  # that were named for it; empty: whatever it says itself
+    options: Mapping[str, str] = field(default_factory=dict)  # the driver's
+    files: Mapping[str, bytes] = field(default_factory=dict)  # "buildkitd.toml" and the certificates that it names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBuilder:
-    """A builder that was created with `docker buildx create`."""
+    """A builder that was created with `docker buildx create`; `nodes` are those of its file, in their order."""
 
     name: str
     driver: str  # "docker-container", "remote", "kubernetes"
-    endpoints: tuple[str, ...]  # one a node
-    platforms: tuple[str, ...] = ()  # that were named when it was created; empty: whatever the nodes say
+    nodes: tuple[StoredNode, ...]
+    digest: str = ""  # of all that is said about its nodes
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """One for each node."""
+        return tuple(node.endpoint for node in self.nodes)
 
 
 def find(folder: Path, name: str) -> StoredBuilder | None:
     """The builder of that name in buildx's folder; None where there is none, or its file cannot be read."""
     document = _json(folder / "instances" / name.lower())
-    nodes = [node for node in document.get("Nodes") or () if isinstance(node, dict)]
+    found = document.get("Nodes")
+    nodes = [node for node in found if isinstance(node, dict)] if isinstance(found, list) else []
     if not nodes:
         return None
+    driver = str(document.get("Driver"))
     return StoredBuilder(
         name=str(document.get("Name")),
-        driver=str(document.get("Driver")),
-        endpoints=tuple(str(node.get("Endpoint")) for node in nodes),
-        platforms=tuple(dict.fromkeys(_platform(found) for node in nodes for found in node.get("Platforms") or ())),
+        driver=driver,
+        nodes=tuple(map(_node, nodes)),
+        digest=sha256(json.dumps([driver, nodes], sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def _node(node: Mapping[str, Any]) -> StoredNode:
+    files: dict[str, bytes] = {}
+    for name, content in (node.get("Files") or {}).items():
+        try:
+            files[name] = b64decode(content)
+        except (TypeError, ValueError):
+            files[name] = b""
+    return StoredNode(
+        name=str(node.get("Name")),
+        endpoint=str(node.get("Endpoint")),
+        platforms=tuple(dict.fromkeys(map(_platform, node.get("Platforms") or ()))),
+        options={str(key): str(value) for key, value in (node.get("DriverOpts") or {}).items()},
+        files=files,
     )
 
 

@@ -1,51 +1,56 @@
 """The one door to docker and buildx.
 
-python-on-whales makes every call; where its API lacks an option (`bake` streams no rawjson progress), its own command
-line is the base of ours. No value of a secret is ever part of a command line: values travel in the environment.
+python-on-whales makes the calls that it has the options for; `bake` streams no rawjson progress there, and `create`
+knows no nodes, so these have command lines of our own. No value of a secret is ever part of a command line: values
+travel in the environment.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagewright.errors import EnvironmentMissingError
-from imagewright.tools import buildx_store, process
+from imagewright.tools import buildx_inspect, buildx_store, process
 
 if TYPE_CHECKING:
-    from python_on_whales.client_config import ClientConfig
     from python_on_whales.components.buildx.cli_wrapper import BuildxCLI
 
 BUILDX_HINT = (
     "install it (https://github.com/docker/buildx#installing), or set `builder.name: auto`: it is then built here"
 )
+DOCKER_HINT = "install the docker client, https://docs.docker.com/engine/install/"
 _ENGINE_SECONDS = 5
+_ASK_SECONDS = 120  # a node that must be started first pulls its image
+_TRY_SECONDS = 60
 # The bake files are made by this package from the user's own configuration: what they may read is not in question.
 # And provenance in the metadata file would hold the values of all build arguments, secret ones too.
 _BAKE_ENVIRONMENT = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0", "BUILDX_METADATA_PROVENANCE": "disabled"}
-_IMPORT = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A member of a builder: where it is, and what it builds for (empty: what it says itself)."""
+class NewNode:
+    """A member of a builder that is to be created."""
 
-    endpoint: str  # "unix:///run/buildkit/buildkitd.sock", "tcp://host:1234"
-    platforms: tuple[str, ...] = ()
+    endpoint: str | None  # "unix:///run/buildkit/buildkitd.sock", "tcp://host:1234", a docker context; None: buildx's
+    name: str | None = None  # None: buildx numbers it
+    platforms: tuple[str, ...] = ()  # that it builds for; empty: what it says itself
+    options: Mapping[str, str] = field(default_factory=dict)  # the driver's
+    config: Path | None = None  # a buildkitd.toml, for the drivers that start a BuildKit
+    kubeconfig: Path | None = None  # whose current context is taken, for the driver "kubernetes"
 
 
 class CanceledError(Exception):
@@ -69,6 +74,16 @@ class Docker:
         return self._given or Path(self._environ.get("DOCKER_CONFIG") or home / ".docker")
 
     @property
+    def default_host(self) -> str:
+        """The engine of docker's default context."""
+        return self._environ.get("DOCKER_HOST") or buildx_store.DEFAULT_HOST
+
+    @property
+    def default_buildkitd_config(self) -> Path:
+        """The buildkitd.toml that buildx takes, where it is there, for a BuildKit that it starts."""
+        return buildx_store.folder(self.config, self._environ) / "buildkitd.default.toml"
+
+    @property
     def context(self) -> str:
         """The docker context in use (docker/cli, cli/command/cli.go, `resolveContextName`)."""
         if self._environ.get("DOCKER_HOST"):
@@ -82,12 +97,10 @@ class Docker:
 
     def engine_running(self) -> bool:
         """Whether a docker engine answers: a millisecond for one on a unix socket of this machine."""
-        host = self._environ.get("DOCKER_HOST") or buildx_store.DEFAULT_HOST
-        if self.context == "default" and host.startswith("unix://"):
-            return _ping(host.removeprefix("unix://"))
+        if self.context == "default" and self.default_host.startswith("unix://"):
+            return _ping(self.default_host.removeprefix("unix://"))
         try:
-            with _told():
-                command = [*self._command(), "version", "--format", "{{.Server.Version}}"]
+            command = [*self._command(), "version", "--format", "{{.Server.Version}}"]
             return process.run(command, seconds=_ENGINE_SECONDS).code == 0
         except (EnvironmentMissingError, subprocess.TimeoutExpired):
             return False
@@ -107,10 +120,11 @@ class Docker:
     def current_builder(self) -> buildx_store.StoredBuilder:
         """The builder that buildx takes when none is named."""
         context = self.context
-        engine = buildx_store.StoredBuilder(name=context, driver="docker", endpoints=(context,))
+        key = self.default_host if context == "default" else context
+        node = buildx_store.StoredNode(name=context, endpoint=key)
+        engine = buildx_store.StoredBuilder(name=context, driver="docker", nodes=(node,))
         if named := self._environ.get("BUILDX_BUILDER"):
             return self.stored_builder(named) or engine
-        key = (self._environ.get("DOCKER_HOST") or buildx_store.DEFAULT_HOST) if context == "default" else context
         return buildx_store.current(buildx_store.folder(self.config, self._environ), key) or engine
 
     def builder_drivers(self) -> Mapping[str, str]:
@@ -118,22 +132,50 @@ class Docker:
         with _told():
             return {str(found.name): found.driver or "docker" for found in self._buildx().list()}
 
-    def create_builder(self, name: str, nodes: Sequence[Node], *, driver: str = "remote") -> None:
-        """Register a builder of one or more nodes."""
-        with _told():
-            for number, node in enumerate(nodes):
-                self._buildx().create(
-                    node.endpoint,
-                    name=name,
-                    driver=driver,
-                    platforms=list(node.platforms) or None,
-                    append=number > 0,
-                )
+    def create_builder(self, name: str, nodes: Sequence[NewNode], *, driver: str = "remote") -> None:
+        """Register a builder of one or more nodes, whole or not at all."""
+        for number, node in enumerate(nodes):
+            command = ["create", *(["--append"] if number else []), "--name", name, "--driver", driver]
+            command += ["--node", node.name] if node.name else []
+            command += ["--platform", ",".join(node.platforms)] if node.platforms else []
+            for option in node.options.items():
+                command += ["--driver-opt", _quoted("=".join(option))]
+            command += ["--buildkitd-config", str(node.config)] if node.config else []
+            command += [node.endpoint] if node.endpoint else []
+            try:
+                self._ask(*command, env={"KUBECONFIG": str(node.kubeconfig)} if node.kubeconfig else None)
+            except EnvironmentMissingError:
+                if number:
+                    self.remove_builder(name)
+                raise
 
-    def remove_builder(self, name: str) -> None:
-        """Forget a builder; a remote one goes on running."""
-        with _told():
-            self._buildx().remove(name)
+    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
+        """Forget a builder; a remote one goes on running. What was started for it ends.
+
+        Its cache is lost then, unless `keep_state`: a node of the same name finds it again.
+        """
+        self._ask("rm", *(["--keep-state"] if keep_state else []), name)
+
+    def inspect(self, name: str, *, bootstrap: bool = False) -> buildx_inspect.Inspected:
+        """What a builder's nodes say, a tenth of a second where they answer; `bootstrap` starts what can be started."""
+        return buildx_inspect.read(self._ask("inspect", *(["--bootstrap"] if bootstrap else []), name))
+
+    def executes(self, builder: str, platform: str, program: bytes) -> bool | None:
+        """Whether a builder can execute a program of this platform, by trying it; None where that cannot be told."""
+        with tempfile.TemporaryDirectory(prefix="imagewright-") as folder:
+            file = Path(folder, "program")
+            file.write_bytes(program)
+            file.chmod(0o755)
+            Path(folder, "Dockerfile").write_text('FROM scratch\nCOPY program /\nRUN ["/program"]\n')
+            command = [*self._command(), "buildx", "build", "--builder", builder, "--platform", platform]
+            command += ["--no-cache", "--provenance=false", "--output", "type=cacheonly", "--progress", "plain", folder]
+            try:
+                tried = process.run(command, seconds=_TRY_SECONDS)
+            except subprocess.TimeoutExpired:
+                return None
+        if tried.code == 0:
+            return True
+        return False if "exec format error" in tried.error_text else None
 
     def bake(
         self,
@@ -145,14 +187,16 @@ class Docker:
         on_line: Callable[[str], None],
         cwd: Path,
         env: Mapping[str, str] | None = None,
+        on_start: Callable[[Callable[[], None]], None] = lambda _stop: None,
     ) -> int:
         """Build one target of a bake file; the exit code.
+
+        `on_start` gets what ends this build alone: SIGINT, which buildx takes as "cancel".
 
         Each line of BuildKit's progress (rawjson) and of buildx's own text goes to `on_line` as it comes; the result
         (`containerimage.digest`) is written to `metadata`. CanceledError after `cancel`.
         """
-        with _told():
-            command = [*self._command(), "buildx", "bake", "--file", str(file), "--metadata-file", str(metadata)]
+        command = [*self._command(), "buildx", "bake", "--file", str(file), "--metadata-file", str(metadata)]
         command += ["--progress", "rawjson", "--builder", builder, target]
         started: list[subprocess.Popen[bytes]] = []
 
@@ -162,6 +206,7 @@ class Docker:
                     raise CanceledError
                 self._running.add(child)
                 started.append(child)
+            on_start(partial(_signal, child, signal.SIGINT))
 
         environment = {**_BAKE_ENVIRONMENT, **(env or {})}
         try:
@@ -184,56 +229,60 @@ class Docker:
             for child in children:
                 _signal(child, signal.SIGKILL)
 
+    def _ask(self, *command: str, env: Mapping[str, str] | None = None) -> str:
+        """What a command of buildx prints. EnvironmentMissingError where it fails, in buildx's words."""
+        try:
+            done = process.run([*self._command(), "buildx", *command], env=env, seconds=_ASK_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise EnvironmentMissingError(
+                f"docker buildx {command[0]} does not end within {_ASK_SECONDS} seconds",
+                hint="look whether all of the builder's nodes answer",
+            ) from None
+        if done.code:
+            raise _refused(done.error_text)
+        return done.text
+
     def _command(self) -> list[str]:
-        return [str(part) for part in self._client().docker_cmd]
+        """How docker is called. Not asked of python-on-whales, which takes a tenth of a second to import."""
+        docker = shutil.which("docker", path=self._environ.get("PATH"))
+        if docker is None:
+            raise EnvironmentMissingError("docker is not installed", hint=DOCKER_HINT)
+        return [docker, *(["--config", str(self._config)] if self._config else [])]
+
+    @property
+    def _config(self) -> Path | str | None:
+        return self._given or self._environ.get("DOCKER_CONFIG")
 
     def _buildx(self) -> BuildxCLI:
+        from python_on_whales.client_config import ClientConfig
         from python_on_whales.components.buildx.cli_wrapper import BuildxCLI
 
-        return BuildxCLI(self._client())
-
-    def _client(self) -> ClientConfig:
-        config = self._given or self._environ.get("DOCKER_CONFIG")
-        made: ClientConfig = _client_module().ClientConfig(config=config, client_type="docker")
-        return made
-
-
-@cache
-def _client_module() -> Any:
-    """python-on-whales' builder of command lines, without the 0.1 s that the rest of the package takes to import.
-
-    Its `__init__` imports all components with their pydantic models; a build needs none of them. So this one module is
-    imported below the package, found but not run. The package itself can still be imported later, as if nothing was.
-    """
-    package, name = "python_on_whales", "python_on_whales.client_config"
-    with _IMPORT:  # builds come here in threads of their own, and must not see each other's half of it
-        if name in sys.modules:
-            return sys.modules[name]
-        spec = None if package in sys.modules else importlib.util.find_spec(package)
-        if spec is not None:
-            sys.modules[package] = importlib.util.module_from_spec(spec)
-        try:
-            return importlib.import_module(name)
-        finally:
-            if spec is not None:
-                del sys.modules[package]
+        return BuildxCLI(ClientConfig(config=self._config, client_type="docker"))
 
 
 @contextmanager
 def _told() -> Iterator[None]:
     """python-on-whales' errors in this package's words: its own would show the whole command line."""
-    module = _client_module()
+    from python_on_whales.client_config import ClientNotFoundError
+    from python_on_whales.exceptions import DockerException
+
     try:
         yield
-    except module.ClientNotFoundError:
-        raise EnvironmentMissingError(
-            "docker is not installed", hint="install the docker client, https://docs.docker.com/engine/install/"
-        ) from None
-    except module.utils.DockerException as error:
-        text = (error.stderr or "").strip()
-        if is_plugin_missing(text):
-            raise EnvironmentMissingError("docker has no buildx plugin", hint=BUILDX_HINT) from None
-        raise EnvironmentMissingError(f"docker buildx: {text.removeprefix('ERROR: ')}") from None
+    except ClientNotFoundError:
+        raise EnvironmentMissingError("docker is not installed", hint=DOCKER_HINT) from None
+    except DockerException as error:
+        raise _refused(error.stderr or "") from None
+
+
+def _refused(text: str) -> EnvironmentMissingError:
+    if is_plugin_missing(text):
+        return EnvironmentMissingError("docker has no buildx plugin", hint=BUILDX_HINT)
+    return EnvironmentMissingError(f"docker buildx: {text.strip().removeprefix('ERROR: ')}")
+
+
+def _quoted(field: str) -> str:
+    """One field of a line of CSV, which is how buildx reads `--driver-opt`."""
+    return '"' + field.replace('"', '""') + '"' if '"' in field or "," in field else field
 
 
 def is_plugin_missing(text: str) -> bool:
