@@ -45,7 +45,7 @@ class EnvironmentMissingError(ImagewrightError):
 
 
 class DockerfileError(ImagewrightError):
-    """A Dockerfile that BuildKit would refuse."""
+    """A Dockerfile that BuildKit would refuse, or would make another image from than it says."""
 
 
 class BuildError(ImagewrightError):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -101,6 +102,9 @@ def test_auto_takes_the_engines_builder_and_starts_nothing() -> None:
         ("auto", True, False, True),
         ("auto", True, True, False),  # docker's current builder
         ("imagewright", True, True, True),
+        ("imagewright-0a1b2c3d", True, True, True),  # where another one has that name
+        ("imagewright-fleet", True, True, False),
+        ("imagewright2", False, False, False),
         ("mine", False, False, False),
     ],
 )
@@ -108,12 +112,40 @@ def test_whether_it_would_be_the_local_one_is_known_before(name: str, engine: bo
     assert is_local(name, docker=FakeDocker(engine=engine), has_buildx=lambda: buildx) is local
 
 
-def test_the_local_one_may_be_dockers_current_builder() -> None:
+@pytest.mark.parametrize(
+    ("current", "local"),
+    [
+        (remote("imagewright", "unix:///b.sock"), True),
+        (remote("imagewright", "tcp://a:1"), False),
+        (remote("imagewright-fleet", "tcp://a:1"), False),
+        (replace(remote("imagewright", "tcp://a:1"), driver="docker-container"), False),
+    ],
+)
+def test_the_local_one_may_be_dockers_current_builder(current: StoredBuilder, local: bool) -> None:
     class Current(FakeDocker):
         def current_builder(self) -> StoredBuilder:
-            return remote("imagewright", "unix:///b.sock")
+            return current
 
-    assert is_local("auto", docker=Current(engine=True), has_buildx=lambda: True)
+    docker = Current(engine=True)
+    assert is_local("auto", docker=docker, has_buildx=lambda: True) is local
+    ours = Local(endpoint="unix:///b.sock", config=None, docker=FakeDocker(stored=[current]))
+    builder = chosen("auto", docker, ours if local else None)
+    assert (builder.name, builder.is_local) == (current.name, local)
+
+
+def test_a_name_that_begins_like_the_local_ones_is_anybodys(sockets: tuple[str, str]) -> None:
+    builder = chosen("imagewright-fleet", FakeDocker(stored=[remote("imagewright-fleet", *sockets)]))
+    assert (builder.endpoints, builder.is_local) == (sockets, False)
+
+
+def test_a_builder_whose_socket_is_dead_does_not_listen(tmp_path: Path, sockets: tuple[str, str]) -> None:
+    def listens(*endpoints: str) -> bool:
+        nodes = tuple(Node(name=endpoint, endpoint=endpoint) for endpoint in endpoints)
+        return Builder(name="b", driver="remote", nodes=nodes).listens
+
+    assert listens(*sockets)
+    assert listens("tcp://192.0.2.1:1", "docker-container://x")  # nobody can tell
+    assert not listens(sockets[0], f"unix://{tmp_path}/gone.sock")
 
 
 @pytest.mark.parametrize(("engine", "buildx"), [(False, True), (True, False)])
@@ -122,7 +154,9 @@ def test_auto_is_the_local_buildkitd_without_an_engine_or_its_buildx(engine: boo
     local = Local(endpoint="unix:///b.sock", config=Path("/c"), docker=ours)
     builder = chosen("auto", FakeDocker(engine=engine), local, buildx=buildx)
     node = Node(name="imagewright0", endpoint="unix:///b.sock")
-    assert builder == Builder(name="imagewright", driver="remote", docker_config=Path("/c"), nodes=(node,))
+    assert builder == Builder(
+        name="imagewright", driver="remote", docker_config=Path("/c"), nodes=(node,), is_local=True
+    )
     assert ours.made == [("imagewright", ("unix:///b.sock",))]
 
 
@@ -146,7 +180,9 @@ def test_a_living_one_of_the_same_name_is_left_alone(sockets: tuple[str, str]) -
     local = Local(endpoint=sockets[1], config=None, docker=ours)
     first, second = chosen("auto", FakeDocker(), local), chosen("auto", FakeDocker(), local)
     assert first == second
-    assert first.name.startswith("imagewright-")
+    assert re.fullmatch("imagewright-[0-9a-f]{8}", first.name)
+    assert first.is_local
+    assert is_local(first.name, docker=ours, has_buildx=lambda: True)
     assert ours.made == [(first.name, (sockets[1],))]
     assert ours.stored["imagewright"].endpoints == (sockets[0],)
 

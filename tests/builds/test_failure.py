@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imagewright.builds.failure import OUTPUT_LINES, Failure, analyse, is_lost_blob
 from imagewright.builds.progress import Progress, advance
@@ -63,6 +65,8 @@ def failed_with(text: str) -> Failure:
         ("gone", "builder", None, "builder box cannot be reached", "docker buildx inspect box"),
         ("oldengine", "builder", None, "BuildKit of builder box is too old", "Docker engine to 23"),
         ("killed", "builder", None, "builder box went away while it built", "docker buildx inspect box"),
+        ("farcutreset", "builder", None, "builder box went away while it built", "docker buildx inspect box"),
+        ("farworkers", "builder", None, "builder box went away while it built", "docker buildx inspect box"),
         ("badbuilder", "builder", None, "there is no builder nosuch", "docker buildx ls"),
         ("noplugin", "builder", None, "docker has no buildx plugin", "builder.name: auto"),
         ("sigint", "canceled", None, "canceled", None),
@@ -125,11 +129,20 @@ def test_only_the_last_lines_of_the_output_are_told() -> None:
         ("pushreset", "the connection was reset"),
         ("pulleof", "the connection ended early"),
         ("pusheof", "the connection ended early"),
+        ("addbadgateway", "the server has an error of its own"),
+        ("addgit", "the server has an error of its own"),
+        ("contextgit", "the server has an error of its own"),
+        ("add429", "the server asks for a pause"),
+        ("unreachable", "nobody listens there at the moment"),
+        ("pushunreachable", "nobody listens there at the moment"),
+        ("addrefused", "nobody listens there at the moment"),
+        ("gitrefused", "nobody listens there at the moment"),
+        ("killed", "the connection to the builder broke"),
+        ("farcutreset", "the connection to the builder broke"),
+        ("farworkers", "the connection to the builder broke"),
         *((name, None) for name in ("run", "nobase", "copymissing", "pushauth", "push403", "diskcopy", "parse")),
-        *(
-            (name, None)
-            for name in ("sigint", "unreachable", "nohost", "gone", "killed", "execformat", "unknownsecret")
-        ),
+        *((name, None) for name in ("gone", "badbuilder", "noplugin", "oldengine")),
+        *((name, None) for name in ("sigint", "nohost", "gitnohost", "execformat", "unknownsecret")),
     ],
 )
 def test_what_is_tried_again(name: str, why: str | None) -> None:
@@ -143,6 +156,31 @@ def test_what_is_tried_again(name: str, why: str | None) -> None:
         ('failed to push x/y: failed to do request: Put "https://x/v2/": dial tcp 192.0.2.1:443: i/o timeout', True),
         ("failed to push x/y: unexpected status from PUT request to https://x/v2/: 503 Service Unavailable", True),
         ("failed to push x/y: unexpected status from PUT request to https://x/v2/: 501 Not Implemented", False),
+        ('failed to push x/y: failed to do request: Head "https://x/v2/": http: server closed idle connection', True),
+        ("failed to copy: stream error: stream ID 7; INTERNAL_ERROR; received from peer", True),
+        (
+            "x/y: failed to resolve source metadata for x/y: failed to do request: dial tcp: lookup x: no such host",
+            False,
+        ),
+        ("x/y: failed to do request: dial tcp: lookup x on 127.0.0.11:53: server misbehaving", True),
+        ("x/y: failed to do request: dial tcp: lookup x: Temporary failure in name resolution", True),
+        ("failed to load cache key: invalid response status 503", True),
+        ("failed to load cache key: invalid response status 504", True),
+        ("failed to load cache key: invalid response status 404", False),
+        ("git stderr:\nfatal: unable to access 'https://x/': The requested URL returned error: 403", False),
+        ("Unavailable: error reading from server: EOF", True),
+        ("rpc error: code = Unavailable desc = transport is closing", True),
+        ('failed to list workers: Unavailable: connection error: desc = "error reading from server: EOF"', True),
+        ('Unavailable: connection error: desc = "transport: failed to write client preface: io: closed pipe"', True),
+        (
+            'Unavailable: connection error: desc = "Error while dialing: dial unix /x: connect: connection refused"',
+            False,
+        ),
+        (
+            'Unavailable: connection error: desc = "Error while dialing: dial tcp :1: connect: connection refused"',
+            False,
+        ),
+        ('Unavailable: connection error: desc = "transport: authentication handshake failed: x509: unknown"', False),
         ("ref sha256:12 locked for 3s (since 2026): unavailable", True),
         ('process "/bin/sh -c curl" did not complete successfully: exit code: 56: connection reset by peer', False),
         ("something new", False),
@@ -164,6 +202,26 @@ def test_a_failing_run_is_not_tried_again_whatever_it_printed() -> None:
     failure = analyse("app", progress, builder="b", files={})
     assert failure.output == ("connection reset by peer",)
     assert failure.transient is None
+
+
+@given(
+    st.text(st.characters(exclude_characters="\n"), max_size=20),
+    st.sampled_from(
+        [
+            *(
+                "error reading from server: EOF",
+                "rpc error: code = Unavailable desc = transport is closing",
+                "dial unix /x",
+            ),
+            *("503 Service Unavailable", "invalid response status 502", "The requested URL returned error: 502"),
+            *("connection refused", "server misbehaving", "stream error: stream ID 1; INTERNAL_ERROR", "i/o timeout"),
+        ]
+    ),
+    st.sampled_from(["exit code: 1", "exit code: 137: context canceled: context canceled"]),
+)
+def test_a_failing_run_is_not_tried_again_whatever_its_command_says(before: str, text: str, how: str) -> None:
+    failure = failed_with(f'process "/bin/sh -c {before}{text}" did not complete successfully: {how}')
+    assert (failure.kind, failure.transient) == ("run", None)
 
 
 def test_what_is_not_known_is_told_as_buildkit_says_it() -> None:

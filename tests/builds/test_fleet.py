@@ -144,6 +144,34 @@ def test_every_difference_is_told(files: Path) -> None:
     assert told(fleet, replace(stored, nodes=(arm, first))) == ["order of nodes: arm, fleet0 -> fleet0, arm"]
 
 
+@pytest.mark.parametrize(
+    ("option", "is_shown"),
+    [
+        *(
+            (option, True)
+            for option in ("network", "image", "servername", "nodeselector", "requests.cpu", "tolerations")
+        ),
+        *((option, True) for option in ("key", "cacert", "cert")),  # paths
+        *((option, False) for option in ("env.AWS_SECRET_ACCESS_KEY", "env.HTTPS_PROXY", "env.x")),
+        *((option, False) for option in ("token", "Registry-Password", "access_key", "client.secret", "credentials")),
+    ],
+)
+def test_values_that_may_be_secret_are_compared_and_not_shown(tmp_path: Path, option: str, is_shown: bool) -> None:
+    fleet = described(tmp_path, {"options": {option: "s3cr3t", "memory": "8g"}}, driver="docker-container")
+    stored = as_stored(fleet)
+
+    def said_of(options: Mapping[str, str]) -> str:
+        (said,) = told(fleet, replace(stored, nodes=(replace(stored.nodes[0], options=options),)))
+        return said
+
+    assert ("s3cr3t" in said_of({})) is is_shown
+    assert option in said_of({})
+    assert "memory=8g" in said_of({})
+    other = said_of({option: "0ther", "memory": "8g"})
+    assert ("0ther" in other) is is_shown
+    assert (f"{option} (another value)" in other) is not is_shown
+
+
 def test_the_default_context_is_its_engine(files: Path) -> None:
     fleet = described(files, {"endpoint": "default"}, driver="docker-container")
     node = StoredNode(name="fleet0", endpoint=HOST)

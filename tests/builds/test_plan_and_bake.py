@@ -275,3 +275,14 @@ def test_platforms_of_the_command_line_win() -> None:
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_two_names_never_give_one_bake_target(one: str, other: str) -> None:
     assert (target_name(one) == target_name(other)) == (one == other)
+
+
+def test_a_named_context_that_is_pinned_stays_what_it_is() -> None:
+    def linked(context: str) -> object:
+        child = image("app", contexts={"localhost:5050/tooling:stable": context})
+        file = bake_image(plan("app", app=child), "app", BakeOptions(), {"tooling": DIGEST})
+        return file["target"]["app"]["contexts"]["localhost:5050/tooling:stable"]
+
+    pinned = f"docker-image://localhost:5050/tooling@{DIGEST[:-1]}2"
+    assert linked(pinned) == pinned
+    assert linked("docker-image://localhost:5050/tooling:stable") == f"docker-image://localhost:5050/tooling@{DIGEST}"

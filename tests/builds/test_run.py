@@ -292,7 +292,7 @@ def test_the_log_has_everything_and_no_secret(tmp_path: Path) -> None:
 
 
 def test_a_push_without_a_digest_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imagewright.builds.work._digest", lambda _metadata, _target: None)
+    monkeypatch.setattr("imagewright.builds.tries._digest", lambda _metadata, _target: None)
     (result,) = executed(tmp_path, FakeDoor(), Recorder(), a_job("app"))
     assert result.failure is not None
     assert "digest" in result.failure.message
@@ -419,3 +419,16 @@ def _is_alive(pid: int) -> bool:
         return not select.select([handle], [], [], 10)[0]
     finally:
         os.close(handle)
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    code = """
+import os, signal
+from imagewright.builds.run import _terminable
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with _terminable():
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imagewright.builds.attempt import Attempt
 from imagewright.builds.builder import Builder
 from imagewright.builds.caches import Mode, Warn
 from imagewright.builds.job import Job, Part, RunOptions
@@ -18,7 +19,8 @@ from imagewright.builds.nodes import Node
 from imagewright.builds.recovery import Recovery
 from imagewright.builds.result import ImageResult
 from imagewright.builds.run import execute
-from imagewright.errors import RegistryError
+from imagewright.builds.tries import Siblings
+from imagewright.errors import EnvironmentMissingError, RegistryError
 from imagewright.tools.docker import CanceledError
 from tests.builds.test_run import Recorder
 
@@ -62,10 +64,11 @@ class Door:
             self.calls.append({**call, "env": dict(env or {})})
         plays = self.plays.get(call["label"], ["ok"])
         play = plays[min(before, len(plays) - 1)]
-        if play == "hang":
+        if play in ("hang", "long"):
             stopped = threading.Event()
             on_start(stopped.set)
-            vertex = {"digest": "d", "name": "importing cache manifest from s3:1", "started": "2026-01-01T00:00:00Z"}
+            name = "importing cache manifest from s3:1" if play == "hang" else "[1/1] RUN sleep 1000"
+            vertex = {"digest": "d", "name": name, "started": "2026-01-01T00:00:00Z"}
             on_line(json.dumps({"vertexes": [vertex]}))
             assert stopped.wait(30)
             return 1
@@ -92,12 +95,17 @@ class Cache:
     required: bool = False
     env: Mapping[str, str] = field(default_factory=lambda: {"AWS_SECRET_ACCESS_KEY": "s"})
     told: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+    hung: int = 0
+    away: bool = False
 
     def mode(self, image: str, warn: Warn) -> Mode:
+        if self.away:
+            raise EnvironmentMissingError("the store is away")
         return self.modes.pop(0) if len(self.modes) > 1 else self.modes[0]
 
-    def failed(self, image: str, errors: Sequence[str], warn: Warn) -> None:
+    def failed(self, image: str, errors: Sequence[str], warn: Warn, *, hangs: bool = False) -> None:
         self.told.append((image, errors))
+        self.hung += hangs
         warn("the cache fails")
 
 
@@ -248,7 +256,8 @@ def test_what_waits_for_a_cache_in_vain_is_stopped_and_buildkit_restarted(tmp_pa
     result = run(tmp_path, door, caches=cache, recovery=Recovery(lambda: restarts.append(None)))
     assert result.status == "built"
     assert len(restarts) == 1
-    assert len(cache.told) == 1
+    assert [errors for _, errors in cache.told] == [("its store said nothing for 0s",)]
+    assert cache.hung == 1
 
 
 def test_a_buildkit_that_is_not_ours_is_not_restarted_and_the_failure_says_what_to_do(tmp_path: Path) -> None:
@@ -286,3 +295,101 @@ def test_a_build_that_could_not_start_any_more_is_canceled(tmp_path: Path) -> No
     result = run(tmp_path, Door({"": ["canceled"]}))
     assert result.failure is not None
     assert result.failure.kind == "canceled"
+
+
+def test_a_part_that_fails_ends_the_other_parts(tmp_path: Path) -> None:
+    door = Door({AMD: ["long"], ARM: ["run"]})
+    result = run(tmp_path, door, job(AMD, ARM), builder=PAIR, join=joined)
+    assert result.failure is not None
+    assert result.failure.kind == "run"
+    assert len(door.calls) == 2
+
+
+def test_a_part_that_has_yet_to_start_is_ended_too() -> None:
+    siblings, attempt = Siblings(), Attempt(str, lambda _progress, _events: None)
+    ended: list[None] = []
+    siblings.halt()
+    siblings.add(attempt)
+    attempt.on_start(lambda: ended.append(None))
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize("where", ["mode", "bake", "restart"])
+def test_an_error_around_a_build_is_its_end_and_no_other_ones(tmp_path: Path, where: str) -> None:
+    def bake(job: Job, digests: Mapping[str, str], part: Part) -> dict[str, Any]:
+        if where == "bake" and job.name == "app":
+            raise RegistryError("it cannot be asked", where="r/app")
+        return {**document(job, digests, part), "group": {"default": {"targets": ["app"]}}}
+
+    def restart() -> None:
+        raise EnvironmentMissingError("it does not come back")
+
+    class Choosy(Cache):
+        def mode(self, image: str, warn: Warn) -> Mode:
+            self.away = where == "mode" and image == "app"
+            return super().mode(image, warn)
+
+    hang = ["hang"] if where == "restart" else ["ok"]
+    other = replace(job(), name="other", tags=("r/other:1",))
+    results = execute(
+        [job(), other],
+        bake=bake,
+        builder=BOX,
+        options=RunOptions(root=tmp_path, jobs=1, push=True, pause=0.0),
+        view=Recorder(),
+        docker=Door({"": [*hang, "ok"]}),
+        log_folder=tmp_path / "logs",
+        caches=Choosy(timeout=0.05 if where == "restart" else 0.0),
+        recovery=Recovery(restart),
+    )
+    assert [(one.name, one.status) for one in results] == [("app", "failed"), ("other", "built")]
+    failure = results[0].failure
+    assert failure is not None
+    kinds = {"mode": ("cache", 3), "bake": ("unknown", 1), "restart": ("builder", 3)}
+    assert (failure.kind, failure.error.exit_code) == kinds[where]
+
+
+def test_a_build_that_a_restart_cut_waits_until_it_is_over() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def restart() -> None:
+        begun.set()
+        assert may_end.wait(30)
+
+    recovery = Recovery(restart)
+    thread = threading.Thread(target=recovery.run, args=(0,))
+    thread.start()
+    assert begun.wait(30)
+    seen: list[bool] = []
+    other = threading.Thread(target=lambda: seen.append(recovery.since(0)))
+    other.start()
+    may_end.set()
+    other.join(30)
+    thread.join(30)
+    assert seen == [True]
+
+
+def test_what_is_written_to_a_cache_may_take_its_time() -> None:
+    ended: list[None] = []
+    attempt = Attempt(str, lambda _progress, _events: None)
+    attempt.on_start(lambda: ended.append(None))
+    vertex = {"digest": "d", "name": "[app] exporting cache to Amazon S3", "started": "2026-01-01T00:00:00Z"}
+    attempt.on_line(json.dumps({"vertexes": [vertex]}))
+    attempt.heard -= 599
+    attempt.give_up(1.0)
+    assert not ended
+    attempt.heard -= 2
+    attempt.give_up(1.0)
+    assert len(ended) == 1
+    assert not attempt.hangs
+
+
+def test_a_buildkit_that_went_away_is_brought_back_and_the_build_tried_again(tmp_path: Path) -> None:
+    restarts: list[None] = []
+    door = Door({"": ["killed", "ok"]})
+    assert run(tmp_path, door, recovery=Recovery(lambda: restarts.append(None))).status == "built"
+    assert len(restarts) == 1
+    door = Door({"": ["killed"]})
+    failed = run(tmp_path, door, recovery=Recovery(lambda: restarts.append(None)))
+    assert failed.status == "failed", "not for ever"
+    assert len(restarts) == 2

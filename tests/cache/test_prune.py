@@ -227,6 +227,15 @@ def test_one_manifest_that_cannot_be_read_stops_everything(condemning: MemorySto
     assert lease.KEY not in condemning.objects
 
 
+@pytest.mark.parametrize(
+    ("body", "hint"), [(b'{"layers"', r"`invoke cache verify --repair --yes` removes it"), (b"[]", "newer imagewright")]
+)
+def test_what_helps_with_a_manifest_that_cannot_be_read(store: MemoryStore, body: bytes, hint: str) -> None:
+    store.write(MANIFESTS + "other", body)
+    with pytest.raises(ImagewrightError, match=hint):
+        prune(store)
+
+
 def test_an_empty_cache_is_a_manifest_too(store: MemoryStore) -> None:
     store.write(MANIFESTS + "app@dev", b"{}")
     assert prune(store).waiting == 1

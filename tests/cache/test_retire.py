@@ -75,6 +75,15 @@ def test_the_oldest_go_until_the_rest_fits_and_what_is_shared_counts_once() -> N
     assert beyond(103) == ["app@1", "app@2", "app@3"]
 
 
+@pytest.mark.parametrize(
+    ("size", "said"), [(101, "1 B"), (1_600, "1.5 kB"), (30_100_100, "30.1 MB"), (2_000_000_000_100, "2.0 TB")]
+)
+def test_how_far_the_caches_are_beyond_the_budget_is_said_for_people(size: int, said: str) -> None:
+    shot = picture(cache("app@1", "a"), a=size)
+    (one,) = judge(shot, replace(POLICY, budget=100), {"app"}, START)
+    assert one.reason == f"the caches together are {said} beyond the budget"
+
+
 def test_what_goes_anyway_leaves_room_in_the_budget() -> None:
     shot = picture(cache("app@old", "a", age=40 * DAY), cache("app@new", "b"), a=10, b=10)
     assert retired(judge(shot, replace(POLICY, budget=10), {"app"}, START)) == {"app@old": "unused 30d"}

@@ -165,6 +165,8 @@ def test_one_broken_dockerfile_does_not_hide_the_plan_of_the_others(images: Path
         (("--build-arg", "=x"), "--build-arg"),
         (("--build-arg", "1A=x"), "1A"),
         (("--progress", "loud"), "loud"),
+        (("--jobs", "0"), "--jobs '0' is no number of images"),
+        (("--jobs", "many"), "--jobs 'many' is no number of images"),
     ],
 )
 def test_options_that_contradict_or_mean_nothing(
@@ -174,6 +176,8 @@ def test_options_that_contradict_or_mean_nothing(
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("error: ")
     assert words in done.stderr
+    changed = invoked("build-changed", *args)
+    assert (changed.returncode, changed.stdout, changed.stderr) == (2, "", done.stderr)
 
 
 def test_a_load_of_several_configured_platforms(images: Path, invoked: Invoke) -> None:
@@ -197,7 +201,7 @@ def test_help(images: Path, invoked: Invoke, args: tuple[str, ...]) -> None:
     assert "Build images and what they are built on" in done.stdout
     for option in ("push", "--load", "--output", "--platform", "--tag", "--no-cache", "--build-arg", "--builder"):
         assert option in done.stdout
-    for option in ("--dry-run", "--json", "--progress", "'snap*'"):
+    for option in ("--dry-run", "--json", "--jobs", "--progress", "'snap*'"):
         assert option in done.stdout
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,13 @@ def test_only_images_that_execute_something_need_an_emulator(project: Project) -
     with pytest.raises(EnvironmentMissingError, match=f"run: runs, triggered for {FOREIGN}\n"):
         equipped(project, plan(project, host_platform(), FOREIGN), here())
     assert calls(project) == ["inspect", "build"]
+
+
+@pytest.mark.parametrize(("local", "hint"), [(True, "qemu-user-static"), (False, "give the builder a node for")])
+def test_what_mends_it_is_of_the_kind_of_builder(project: Project, local: bool, hint: str) -> None:
+    builder = replace(here(), name="imagewright" if local else "imagewright-fleet", is_local=local)
+    with pytest.raises(EnvironmentMissingError, match=hint):
+        equipped(project, plan(project, FOREIGN), builder)
 
 
 def test_nothing_is_tried_where_nothing_is_executed(project: Project) -> None:

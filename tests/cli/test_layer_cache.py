@@ -46,8 +46,8 @@ class World:
     def mode(self, image: str = "app") -> Mode:
         return self.cache.mode(image, self.warned.append)
 
-    def failed(self, *errors: str, image: str = "app") -> None:
-        self.cache.failed(image, errors, self.warned.append)
+    def failed(self, *errors: str, image: str = "app", hangs: bool = False) -> None:
+        self.cache.failed(image, errors, self.warned.append, hangs=hangs)
 
 
 def test_a_store_that_answers_is_used_and_asked_once_a_second() -> None:
@@ -153,6 +153,15 @@ def test_no_build_meets_a_store_that_failed_within_a_minute(steps: list[tuple[st
         elif what == "store":
             world.trouble = str(value) if value else None
         elif world.mode(str(value)) != "off":
-            assert world.now - failed_at >= MINUTE
+            assert world.now - failed_at >= MINUTE - 1e-6  # the clock is a float
     assert len([text for text in world.warned if "cannot be used" in text]) <= 1
     assert len([text for text in world.warned if "lacks a blob" in text]) <= 1
+
+
+def test_a_store_that_made_buildkit_hang_is_left_alone_for_good() -> None:
+    world = World()
+    world.failed("its store said nothing for 60s", hangs=True)
+    world.failed(BROKEN)
+    world.now += 1000 * MINUTE
+    assert world.mode() == "off"
+    assert world.asked == 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagewright.builds.digests import PushedPart, part_tag, revision, write
-from imagewright.builds.request import request
 from imagewright.changes.published import FINGERPRINT, REVISION, look_up
 from imagewright.cleanup.vendors.model import Capabilities, Door
+from imagewright.cli.build_options import request
 from imagewright.cli.cleanup_doors import Doors
 from imagewright.cli.merging import Merging
 from imagewright.cli.parts import PartTags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 
 from imagewright.builds.builder import Builder
-from imagewright.builds.request import request
 from imagewright.builds.result import ImageResult
 from imagewright.cli import outside
+from imagewright.cli.build_options import request
 from imagewright.cli.outside import BasesOfRun
 from imagewright.registry.model import Descriptor
 from imagewright.services.places import Places
@@ -21,7 +22,7 @@ FILES = {
     "Dockerfiles/Dockerfile.one": "FROM ghcr.io/me/there:1\n",
     "Dockerfiles/Dockerfile.two": "FROM ghcr.io/me/gone:1\nCOPY --from=ghcr.io/me/there:1 / /\n",
 }
-LOCAL = Builder(name="imagewright", driver="remote")
+LOCAL = Builder(name="imagewright", driver="remote", is_local=True)
 
 
 class Registry:
@@ -50,13 +51,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hosts
 
 
-def run(said: list[str], builder: Builder = LOCAL, **options: Any) -> BasesOfRun:
+def run(said: list[str], builder: Builder = LOCAL, files: Mapping[str, str] = FILES, **options: Any) -> BasesOfRun:
     project: Any = SimpleNamespace(
         say=said.append,
-        snapshot=lambda _adjust: snapshot(FILES),
-        places=Places(cache=Path("/none"), state=Path("/none")),
+        snapshot=lambda _adjust: snapshot(files),
+        places=Places(cache=Path("/none"), state=Path("/none"), registry="localhost:1"),
     )
-    plan: Any = SimpleNamespace(to_build=[SimpleNamespace(name="one"), SimpleNamespace(name="two")])
+    plan: Any = SimpleNamespace(to_build=[SimpleNamespace(name=name.rpartition(".")[2]) for name in files])
     return BasesOfRun(project, plan, request(**options), builder)
 
 
@@ -78,6 +79,17 @@ def test_what_is_known_is_recorded_and_what_is_not_is_said_once(asked: list[str]
         "the digest of ghcr.io/me/gone:1 is not recorded (the registry does not have it): "
         "a scheduled run builds what uses it"
     )
+
+
+@pytest.mark.parametrize(
+    ("builder", "hosts"),
+    [(LOCAL, ["localhost:1", "docker.io"]), (Builder(name="imagewright-fleet", driver="remote"), ["docker.io"])],
+)
+def test_only_the_local_builder_asks_our_registry_for_docker_hubs_images(
+    asked: list[str], builder: Builder, hosts: list[str]
+) -> None:
+    run([], builder, {"Dockerfiles/Dockerfile.one": "FROM debian\n"}).of("one")
+    assert asked == hosts
 
 
 def test_what_failed_has_said_enough(asked: list[str]) -> None:

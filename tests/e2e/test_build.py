@@ -356,8 +356,9 @@ def test_a_failure_takes_along_what_is_built_on_it_and_nothing_else(repository: 
         "right": "built",
         "bottom": "skipped",
     }
-    keys = "name status reference digest platforms tags unpublished sizes seconds cached_steps steps log error because"
-    assert all(list(one) == keys.split() for one in document["images"])
+    keys = ["name", "status", "reference", "digest", "platforms", "tags", "unpublished", "sizes", "growth", "why"]
+    keys += ["seconds", "cached_steps", "steps", "log", "error", "because"]
+    assert all(list(one) == keys for one in document["images"])
     assert outcome["right"]["digest"] == r.digest(r.reference("right"))
     assert outcome["bottom"]["because"] == "parent left failed"
     assert "Dockerfile.left:2" in outcome["left"]["error"]

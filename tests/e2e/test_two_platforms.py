@@ -67,3 +67,20 @@ def test_an_image_that_fails_on_one_platform_is_not_there_at_all(repository: Rep
     mended = r.build("half")
     assert sorted(r.images(r.reference("half"))) == BOTH
     assert r.digest(r.reference("half")) == mended["half"]["digest"]
+
+
+def test_a_parent_without_the_platform_is_refused_before_anything_of_it_is_built(repository: Repository) -> None:
+    r = repository
+    r.dockerfile("child", "FROM PREFIX/narrow", "COPY for-amd64 /")
+    r.dockerfile("above", "FROM PREFIX/child", "COPY for-arm64 /")
+    r.dockerfile("made", "FROM --platform=linux/amd64 PREFIX/narrow AS n", "FROM scratch", "COPY --from=n /tasks.py /")
+    outcome = r.build("all", code=1)
+    assert {one["name"]: one["status"] for one in outcome.document["images"]} == {
+        "child": "failed", "above": "skipped", "whole": "built", "narrow": "built", "made": "built",
+    }  # fmt: skip
+    assert "narrow is built for linux/amd64 only" in outcome["child"]["error"]
+    assert (r.tags("child"), r.tags("above")) == ((), ())
+    assert sorted(r.images(r.reference("made"))) == BOTH
+    r.dockerfile("child", "FROM PREFIX/whole", "COPY for-amd64 /")
+    r.build("above")
+    assert sorted(r.images(r.reference("above"))) == BOTH

@@ -92,7 +92,7 @@ def test_cancel_ends_what_runs_and_lets_nothing_start(fake: Path, monkeypatch: p
     monkeypatch.setenv("FAKE_FIFO", str(fake / "fifo"))
     docker = Docker()
     up = threading.Event()
-    codes: list[int] = []
+    ends: list[type[Exception]] = []
 
     def on_line(line: str) -> None:
         if line == "up":
@@ -101,12 +101,18 @@ def test_cancel_ends_what_runs_and_lets_nothing_start(fake: Path, monkeypatch: p
     def bake() -> int:
         return docker.bake(fake / "f", "app", builder="b", metadata=fake / "m", cwd=fake, on_line=on_line)
 
-    worker = threading.Thread(target=lambda: codes.append(bake()))
+    def build() -> None:
+        try:
+            bake()
+        except CanceledError as error:
+            ends.append(type(error))
+
+    worker = threading.Thread(target=build)
     worker.start()
     assert up.wait(10)
     docker.cancel()
     worker.join(10)
-    assert codes == [-2]  # SIGINT
+    assert ends == [CanceledError]
     with pytest.raises(CanceledError):
         bake()
 

@@ -21,6 +21,18 @@ def test_a_value_of_several_lines_is_masked_line_by_line_too() -> None:
     assert [clean(line) for line in key.splitlines()] == [MASK] * 3
 
 
+def test_short_lines_of_a_secret_are_masked_within_it_alone() -> None:
+    value = '{\n  "t": "s3cr3t"\n  }\n'
+    clean = Redactor([value])
+    assert clean(f"a {value} b") == f"a {MASK} b"
+    assert [clean(line) for line in value.splitlines()] == ["{", MASK, "  }"]
+    assert clean("RUN echo ${X} { }") == "RUN echo ${X} { }"
+
+
+def test_a_short_value_is_masked() -> None:
+    assert [Redactor([value])("abc") for value in ("abc", "abc\n", " abc\r\n")] == [MASK] * 3
+
+
 def test_nothing_to_hide_changes_nothing() -> None:
     assert Redactor(["", "  ", "\n"])("a  b\n") == "a  b\n"
 

@@ -115,7 +115,9 @@ def _links(item: PlanImage, digests: Mapping[str, str]) -> dict[str, str]:
     for parent in item.parents:
         digest = digests.get(parent.name) or parent.digest
         for text in parent.references:
-            if key := _context_key(text):
+            named = item.image.contexts.get(text, "").removeprefix("docker-image://")
+            key = _context_key(text)
+            if key and (not named or _context_key(named)):
                 pinned = f"docker-image://{parent.repository}@{digest}"
                 links[key] = pinned if digest else f"target:{target_name(parent.name)}"
     return links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,11 +34,17 @@ class Builder:
     driver: str  # "docker" is the engine's own, others are "docker-container", "remote", "kubernetes"
     docker_config: Path | None = None
     nodes: tuple[Node, ...] = ()  # none where nothing is known of them yet
+    is_local: bool = False  # whether it is the buildkitd that is started here, and so ours to configure and to restart
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Where its nodes are."""
         return tuple(node.endpoint for node in self.nodes)
+
+    @property
+    def listens(self) -> bool:
+        """Whether none of its nodes is known to be gone: a unix socket that nobody listens on."""
+        return all(map(_answers, self.endpoints))
 
     def parts(self, platforms: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """The platforms of one image as its nodes share them out, each part built by one; one part for one node."""
@@ -110,8 +117,9 @@ def resolve(
 
     `described` is the name of the one whose `nodes` the configuration has: `invoke builder` creates it.
 
-    `auto` is docker's current builder where an engine runs and docker has buildx, and then nothing is started; else
-    the local buildkitd, which is started where it does not run. EnvironmentMissingError where there is no such
+    `auto` is docker's current builder where an engine runs and docker has buildx, and then nothing is started; else,
+    and where that is the current one, the local buildkitd, which is started where it does not run. It is what its
+    names mean, too (`is_local_name`). EnvironmentMissingError where there is no such
     builder, its socket does not answer, or the local one cannot be started.
     """
     from imagewright.services.docker_config import docker_config
@@ -149,9 +157,10 @@ def choose(
     """`resolve`, with everything that it asks given."""
     if name == AUTO:
         if docker.engine_running() and has_buildx():
-            return _checked(docker.current_builder())
+            current = docker.current_builder()
+            return _local(local()) if _looks_local(current) else _checked(current)
         return _local(local())
-    if name == LOCAL:
+    if is_local_name(name):
         return _local(local())
     stored = docker.stored_builder(name)
     if stored:
@@ -213,8 +222,18 @@ def would_be_local(name: str, *, environ: Mapping[str, str]) -> bool:
 def is_local(name: str, *, docker: Docker, has_buildx: Callable[[], bool]) -> bool:
     """`would_be_local`, with everything that it asks given."""
     if name == AUTO and docker.engine_running() and has_buildx():
-        name = docker.current_builder().name
-    return name == AUTO or name.startswith(LOCAL)
+        return _looks_local(docker.current_builder())
+    return name == AUTO or is_local_name(name)
+
+
+def is_local_name(name: str) -> bool:
+    """Whether the local buildkitd is registered by such a name; `imagewright-fleet` is anybody's."""
+    return re.fullmatch(rf"{LOCAL}(-[0-9a-f]{{8}})?", name) is not None
+
+
+def _looks_local(stored: StoredBuilder) -> bool:
+    is_here = stored.driver == "remote" and all(endpoint.startswith("unix://") for endpoint in stored.endpoints)
+    return is_here and is_local_name(stored.name)
 
 
 def _checked(stored: StoredBuilder, config: Path | None = None) -> Builder:
@@ -245,7 +264,7 @@ def _local(local: Local) -> Builder:
             local.docker.remove_builder(name)
         local.docker.create_builder(name, [NewNode(endpoint=local.endpoint)])
     node = Node(name=f"{name}0", endpoint=local.endpoint)
-    return Builder(name=name, driver="remote", docker_config=local.config, nodes=(node,))
+    return Builder(name=name, driver="remote", docker_config=local.config, nodes=(node,), is_local=True)
 
 
 def _answers(endpoint: str) -> bool:

@@ -54,10 +54,13 @@ class Caches(Protocol):
         """Variables that buildx finds the store's keys by."""
 
     def mode(self, image: str, warn: Warn) -> Mode:
-        """What the next build of this image may do with the cache; the store may be asked whether it is there."""
+        """What the next build of this image may do with the cache; the store may be asked whether it is there.
 
-    def failed(self, image: str, errors: Sequence[str], warn: Warn) -> None:
-        """A build could not use it, for these reasons of BuildKit's."""
+        EnvironmentMissingError where it is not, and is required.
+        """
+
+    def failed(self, image: str, errors: Sequence[str], warn: Warn, *, hangs: bool = False) -> None:
+        """A build could not use it, for these reasons of BuildKit's; or it `hangs`, and took BuildKit along."""
 
 
 class NoCaches:
@@ -71,5 +74,5 @@ class NoCaches:
         """None for any image."""
         return "off"
 
-    def failed(self, image: str, errors: Sequence[str], warn: Warn) -> None:
+    def failed(self, image: str, errors: Sequence[str], warn: Warn, *, hangs: bool = False) -> None:
         """It was not used."""

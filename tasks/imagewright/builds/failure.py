@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imagewright.builds.progress import Progress, Step
-from imagewright.errors import BuildError, EnvironmentMissingError
+from imagewright.builds.transient import is_cut_off, why_again
+from imagewright.errors import BuildError, EnvironmentMissingError, ImagewrightError
 from imagewright.tools.docker import BUILDX_HINT, is_plugin_missing
 
 OUTPUT_LINES = 20
@@ -35,21 +36,6 @@ Kind = Literal[
     "unknown",
 ]
 
-# (what it is called, how the error says it). A build that failed like this may well succeed a moment later.
-_TRANSIENT = (
-    (
-        "the registry has an error of its own",
-        r"\b50[0234] (Internal Server Error|Bad Gateway|Service Unavailable|Gateway)",
-    ),
-    ("the registry has an error of its own", r"failed to push \S+: (unknown|unavailable)\b"),
-    ("the registry asks for a pause", r"\b429 Too Many Requests|toomanyrequests"),
-    ("the connection was reset", r"connection reset by peer|broken pipe"),
-    ("the connection ended early", r"\bEOF\b"),
-    ("the TLS handshake timed out", r"TLS handshake timeout"),
-    ("the network timed out", r"i/o timeout|Client\.Timeout exceeded|net/http: request canceled"),
-    ("somebody else holds a lock", r"\blocked for \S+.*: unavailable|database is locked|lock contention"),
-)
-_RETRIED: frozenset[Kind] = frozenset({"registry", "unreachable", "unknown"})
 _ENVIRONMENT: frozenset[Kind] = frozenset({"unreachable", "builder", "disk", "cache"})
 
 _PROCESS = re.compile(r'process "(?P<command>.*)" did not complete successfully: (?P<how>.*)', re.DOTALL)
@@ -94,9 +80,7 @@ class Failure:
     @property
     def transient(self) -> str | None:
         """Why trying again may help; None where it will not. A failing RUN never is, whatever it printed."""
-        if self.kind not in _RETRIED:
-            return None
-        return next((name for name, pattern in _TRANSIENT if re.search(pattern, self.detail)), None)
+        return why_again(self.kind, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +158,8 @@ def _last(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def _builder(case: _Case) -> _Answer | None:
+    if _PROCESS.search(case.error):  # a command that was executed may have any of the words below in it
+        return None
     if is_plugin_missing(case.error):
         return "builder", "docker has no buildx plugin", BUILDX_HINT
     if found := re.search(r'no builder "(\S+)" found', case.error):
@@ -184,7 +170,7 @@ def _builder(case: _Case) -> _Answer | None:
     hint = f"`docker buildx inspect {case.builder}` shows its state; a local one: `invoke status buildkitd`"
     if case.step and re.search(r"waiting for connection|booting buildkit", case.step.name):
         return "builder", f"builder {case.builder} cannot be reached: {_one_line(case.error)}", hint
-    if re.search(r"error reading from server|code = Unavailable|dial unix|transport is closing", case.error):
+    if is_cut_off(case.error) or re.search(r"Unavailable: connection error|code = Unavailable|dial unix", case.error):
         return "builder", f"builder {case.builder} went away while it built", hint
     return None
 
@@ -330,6 +316,19 @@ _RULES: tuple[Callable[[_Case], _Answer | None], ...] = (
 
 
 CACHE_HINT = "`invoke cache status` shows whether the store answers, `invoke cache verify` whether all of it is there"
+
+
+def of_error(image: str, error: ImagewrightError, *, kind: Kind | None = None) -> Failure:
+    """What went wrong around a build, as its end."""
+    environment: Kind = "builder" if isinstance(error, EnvironmentMissingError) else "unknown"
+    return Failure(
+        kind=kind or environment,
+        image=image,
+        message=error.message,
+        detail=str(error),
+        where=error.where,
+        hint=error.hint,
+    )
 
 
 def cache_trouble(error: str) -> str:

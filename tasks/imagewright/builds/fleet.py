@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ Action = Literal["none", "create", "replace", "refused"]
 _CONFIG = "buildkitd.toml"
 _DEFAULT_CONTEXT = "default"
 
+# Whose values are not shown: variables, and what is named like a secret. The remote driver's `key` is a path.
+_SECRET_OPTION = re.compile(r"env\..*|(?!key$).*(token|secret|passw|credential|key).*", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
@@ -39,7 +43,7 @@ class Difference:
 
     node: str
     what: str  # "driver", "node", "endpoint", "platforms", "options", "config"
-    stands: str
+    stands: str  # as it is shown: without values that may be secret
     described: str
 
     def __str__(self) -> str:
@@ -115,8 +119,9 @@ def _of_node(node: NewNode, known: StoredNode, docker_host: str) -> list[Differe
         described = docker_host if node.endpoint == _DEFAULT_CONTEXT else node.endpoint
         pairs.append(("endpoint", known.endpoint, described))
     pairs.append(("platforms", ", ".join(map(normal, known.platforms)), ", ".join(node.platforms)))
-    pairs.append(("options", _listed(known.options), _listed(node.options)))
     found = [(what, stands, described) for what, stands, described in pairs if stands != described]
+    if known.options != node.options:
+        found.append(("options", _listed(known.options), _listed(node.options, known.options)))
     if not _is_same_config(node.config, known.files):
         stands = f"a {_CONFIG} of {len(known.files[_CONFIG])} bytes" if _CONFIG in known.files else ""
         found.append(("config", stands, f"as {node.config} has it" if node.config else ""))
@@ -182,8 +187,15 @@ def _refuse_twice(key: str, values: Sequence[Sequence[str]]) -> None:
             seen[value] = number
 
 
-def _listed(options: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+def _listed(options: Mapping[str, str], before: Mapping[str, str] | None = None) -> str:
+    """The options, without values that may be secret: whether those are others than `before` is said."""
+
+    def shown(key: str, value: str) -> str:
+        if not _SECRET_OPTION.fullmatch(key):
+            return f"{key}={value}"
+        return f"{key} (another value)" if before and before.get(key, value) != value else key
+
+    return ", ".join(shown(key, value) for key, value in sorted(options.items()))
 
 
 def _place(node: NewNode) -> str:

@@ -1,4 +1,4 @@
-"""A BuildKit that hangs, brought back.
+"""A BuildKit that hangs or went away, brought back.
 
 BuildKit reads the manifest of a cache without a time limit and without heeding a cancellation, and when the build that
 wanted it ends it waits for it under a lock of the whole daemon (solver/jobs.go, `Discard`; llbsolver/bridge.go,
@@ -22,6 +22,11 @@ class Recovery:
         self._restart = restart
         self._lock = threading.Lock()
         self.times = 0  # it was restarted: what failed meanwhile may have failed because of that
+
+    def since(self, seen: int) -> bool:
+        """Whether it was restarted since it was `seen` with so many `times`; a restart under way is waited for."""
+        with self._lock:
+            return self.times != seen
 
     def run(self, seen: int) -> bool:
         """Restart it, unless that was done since it was `seen` with so many `times`; whether it could be done."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
@@ -23,7 +24,8 @@ from imagewright.builds.publication import Publish
 from imagewright.builds.recovery import Recovery
 from imagewright.builds.result import ImageResult
 from imagewright.builds.schedule import schedule
-from imagewright.builds.work import Docker, Work, result_of
+from imagewright.builds.tries import Docker, Means
+from imagewright.builds.work import Work, result_of
 from imagewright.errors import EnvironmentMissingError
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def execute(
     join: Join | None = None,
     caches: Caches | None = None,
     recovery: Recovery | None = None,
+    stop: threading.Event | None = None,
 ) -> tuple[ImageResult, ...]:
     """Build all jobs; their results, in the order of `jobs`. A failure skips what is built on it, and nothing else.
 
@@ -59,7 +62,8 @@ def execute(
     target to build. Where the builder has several nodes and there is `join`, what each of them builds is pushed alone,
     and made one index when all of it is there. The full log of each image is written to `<log_folder>/<name>.log`.
     KeyboardInterrupt (Ctrl-C, SIGTERM, SIGHUP) passes through when all children have ended. EnvironmentMissingError
-    where bake files or logs cannot be written; ValueError for parents that are not among the jobs, or form a cycle.
+    where bake files or logs cannot be written; `stop` is set when the run ends early, so that what waits need not wait
+    on; ValueError for parents that are not among the jobs, or form a cycle.
     """
     by_name = {job.name: job for job in jobs}
     plan = schedule(
@@ -70,7 +74,7 @@ def execute(
     )
     results: dict[str, ImageResult] = {}
     inbox: SimpleQueue[Callable[[], None] | Future[ImageResult]] = SimpleQueue()
-    stop = threading.Event()
+    stop = stop or threading.Event()
 
     def settle(result: ImageResult) -> None:
         results[result.name] = result
@@ -82,21 +86,19 @@ def execute(
         view,
         ThreadPoolExecutor(max_workers=options.jobs, thread_name_prefix="build") as pool,
     ):
-        work = Work(
+        means = Means(
             bake=bake,
             builder=builder,
             options=options,
-            view=view,
             docker=docker,
-            log_folder=log_folder,
             scratch=Path(scratch),
-            post=inbox.put,
             stop=stop,
-            publish=publish,
-            join=join,
+            warn=lambda text: inbox.put(partial(view.warned, text)),
+            retrying=lambda name, why, seconds: inbox.put(partial(view.retrying, name, why, seconds)),
             caches=caches or NoCaches(),
             recovery=recovery or Recovery(),
         )
+        work = Work(means=means, view=view, post=inbox.put, log_folder=log_folder, publish=publish, join=join)
         try:
             view.begin([job.name for job in jobs])
             while not plan.done:
@@ -107,7 +109,7 @@ def execute(
                 try:
                     message = inbox.get(timeout=_TICK_SECONDS)
                 except Empty:
-                    work.watch()
+                    means.watch()
                     view.tick()
                     continue
                 if isinstance(message, Future):
@@ -126,7 +128,7 @@ def execute(
                         docker.cancel()
                 else:
                     message()
-                work.watch()
+                means.watch()
                 view.tick()
         except BaseException as error:
             stop.set()
@@ -149,7 +151,9 @@ def _terminable() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    # What is ignored stays so: `nohup` ignores SIGHUP.
+    taken = (number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
+    before = {number: signal.signal(number, interrupt) for number in taken}
     try:
         yield
     finally:

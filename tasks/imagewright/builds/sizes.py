@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from imagewright.builds.result import ImageResult
-from imagewright.errors import ImagewrightError
 
 _MAX_KEPT = 2000
 
-Measure = Callable[[str, str], Mapping[str, int]]
+Measure = Callable[[Mapping[str, str]], Mapping[str, Mapping[str, int]]]
 
 
 def with_sizes(
@@ -21,17 +20,16 @@ def with_sizes(
 ) -> tuple[ImageResult, ...]:
     """The results with compressed bytes by platform where they were published.
 
-    `measure(repository, digest)` asks the registry; what it said is kept in the file `memory`. A registry that does
-    not answer leaves the sizes out: they are no reason to fail.
+    `measure` asks the registries, once, for all digests that are not known: it gets the repository of each digest,
+    and returns the sizes of each. What they said is kept in the file `memory`. It leaves out what a registry does not
+    tell: sizes are no reason to fail.
     """
     known = _load(memory)
-    asked: dict[str, Mapping[str, int]] = {}
-    for result in results:
-        if result.digest and result.digest not in known:
-            with suppress(ImagewrightError):
-                asked[result.digest] = dict(measure(repositories[result.name], result.digest))
-    if asked:
-        known = {**known, **asked}
+    unknown = {
+        result.digest: repositories[result.name] for result in results if result.digest and result.digest not in known
+    }
+    if unknown and (found := measure(unknown)):
+        known.update({digest: dict(sizes) for digest, sizes in found.items()})
         with suppress(OSError):
             memory.parent.mkdir(parents=True, exist_ok=True)
             memory.write_text(json.dumps(dict(list(known.items())[-_MAX_KEPT:])), encoding="utf-8")

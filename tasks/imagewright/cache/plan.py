@@ -82,7 +82,7 @@ def _refuse(picture: Picture, condemned: Condemned) -> None:
         raise ImagewrightError(
             f"nobody can tell what this cache needs: {one.reason}; nothing is deleted",
             where=f"manifests/{one.name}",
-            hint="`invoke cache verify --repair` removes it"
+            hint="`invoke cache verify --repair --yes` removes it"
             if one.kind == "damaged"
             else "a newer version of BuildKit may have written it, which needs a newer imagewright",
         )

@@ -6,15 +6,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 from invoke.exceptions import Exit
 
 from imagewright.builds.bake import BakeOptions, bake_image
-from imagewright.builds.builder import LOCAL, Builder
+from imagewright.builds.builder import Builder
 from imagewright.builds.failure import Failure
 from imagewright.builds.history import learned, load, save, with_growth
 from imagewright.builds.job import Job, RunOptions
@@ -22,10 +24,10 @@ from imagewright.builds.plan import Plan, PlanImage, Unplanned
 from imagewright.builds.request import Request
 from imagewright.builds.result import ImageResult, exit_code, to_json
 from imagewright.builds.run import execute
-from imagewright.builds.sizes import with_sizes
 from imagewright.builds.view import View, make_view
 from imagewright.cli.layer_cache import cache_lines, layer_cache
 from imagewright.cli.masking import masked, require_secrets
+from imagewright.cli.measuring import measured
 from imagewright.cli.outside import BasesOfRun
 from imagewright.cli.parting import Parting
 from imagewright.cli.preparing import ensure_registry, ready, recovery
@@ -34,6 +36,7 @@ from imagewright.cli.publishing import Publisher
 from imagewright.cli.reporting import with_reasons, write_reports
 from imagewright.errors import DockerfileError, EnvironmentMissingError
 from imagewright.references import DOCKER_HUB, Reference
+from imagewright.registry.client import Registry
 from imagewright.tools.docker import Docker
 
 _NO_COMMAND = "\\u0023#["  # the same to a reader of JSON; GitHub takes `##[` for a command, anywhere in a line
@@ -89,7 +92,8 @@ def _carry_out(
     if options.output in ("tar", "oci"):
         _make_dist(project.root / options.dist)
     push = asked.output == "push"
-    with Publisher(_given_once(project, plan)) as publisher:
+    stop = Event()  # what waits to ask a registry again need not, once the run ends early
+    with Publisher(_given_once(project, plan), partial(Registry, sleep=stop.wait)) as publisher:
         publish = Parting(plan, project.root, asked.digests, publisher) if asked.by_digest else publisher
         results = execute(
             [_job(item, asked) for item in (*plan.to_build, *plan.to_retag)],
@@ -97,7 +101,7 @@ def _carry_out(
             builder=builder,
             options=RunOptions(
                 root=project.root,
-                jobs=project.known_settings.builder.jobs or _jobs(builder),
+                jobs=asked.jobs or project.known_settings.builder.jobs or _jobs(builder),
                 push=push,
                 retries=project.known_settings.builder.retries,
                 fail_fast=asked.fail_fast,
@@ -111,13 +115,13 @@ def _carry_out(
             join=publisher.join if push else None,
             caches=caches,
             recovery=recovery(project, builder),
+            stop=stop,
         )
+        if push:
+            results = with_growth(measured(project, plan, results, publisher), known)
     bases.say_unknown(results)
-    results = tuple(_with_base_hint(result, builder) for result in results)
-    if push:
-        results = with_growth(_measured(project, plan, results), known)
     save(history, learned(known, results))
-    return results
+    return tuple(_with_base_hint(result, builder) for result in results)
 
 
 def _given_once(project: Project, plan: Plan) -> frozenset[str]:
@@ -147,7 +151,7 @@ def _make_dist(folder: Path) -> None:
 def _with_base_hint(result: ImageResult, builder: Builder) -> ImageResult:
     """A base image that was not to be had because Docker Hub is out of reach: say how to make one."""
     failure = result.failure
-    if failure is None or failure.reference is None or not builder.name.startswith(LOCAL):
+    if failure is None or failure.reference is None or not builder.is_local:
         return result
     from imagewright.bases.ensure import docker_hub_answers, hint
 
@@ -205,19 +209,6 @@ def _unbuilt(one: Unplanned) -> ImageResult:
         failure=failure,
         because=None if failure else f"parent {one.because} failed",
     )
-
-
-def _measured(project: Project, plan: Plan, results: Sequence[ImageResult]) -> tuple[ImageResult, ...]:
-    def measure(repository: str, digest: str) -> Mapping[str, int]:
-        from imagewright.registry.client import Registry
-
-        reference = Reference.parse(repository)
-        with Registry(reference.domain) as registry:
-            manifest = registry.manifest(reference.path, digest)
-            return registry.sizes(reference.path, manifest) if manifest else {}
-
-    repositories = {item.name: item.image.repository for item in plan.images}
-    return with_sizes(results, repositories, measure=measure, memory=project.places.cache / "sizes.json")
 
 
 def _log_folder(project: Project) -> Path:

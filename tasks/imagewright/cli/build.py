@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import json as json_module
-from collections.abc import Sequence
 from typing import Any
 
+from imagewright.cli.build_options import building, request
 from imagewright.cli.project import Project
 from imagewright.cli.task import task
 
@@ -24,6 +24,7 @@ OPTIONS = {
     "dry_run": "show the plan and do nothing",
     "json": "print the result (with --dry-run the plan) as JSON",
     "progress": "auto, plain, tty or quiet",
+    "jobs": "how many images build at once, instead of the configured number",
     "fail_fast": "end the run with the first failure; else all that does not depend on it is still built",
     "push_by_digest": "push without tags, for `invoke merge` to join with the platforms that other machines build",
     "digests": "where --push-by-digest tells what it pushed: a folder (dist/digests), or `registry`: by tags there",
@@ -37,52 +38,22 @@ OPTIONS = {
 
 
 @task(positional=["names"], iterable=["build_arg"], help=OPTIONS)
+@building
 def build(
     c: Any,
     names: str,
-    push: bool = True,
-    load: bool = False,
-    output: str | None = None,
-    platform: str | None = None,
-    tag: str | None = None,
-    no_cache: bool = False,
-    build_arg: Sequence[str] | None = None,  # Invoke takes another default's own type for that of the values
-    builder: str | None = None,
     dry_run: bool = False,
     json: bool = False,
-    progress: str = "auto",
-    fail_fast: bool = False,
-    push_by_digest: bool = False,
-    digests: str | None = None,
-    summary: str | None = None,
-    timeline: str | None = None,
     event: str | None = None,
     branch: str | None = None,
     git_tag: str | None = None,
-    allow_downgrade: bool = False,
+    **options: Any,
 ) -> None:
     """Build images and what they are built on, and push them."""
-    from imagewright.builds.request import request
     from imagewright.cli.planning import bake_options, named_plan, show_plan
     from imagewright.events.local import ByHand
 
-    asked = request(
-        push=push,
-        load=load,
-        output=output,
-        platform=platform,
-        tag=tag,
-        no_cache=no_cache,
-        build_arg=build_arg or (),
-        builder=builder,
-        progress=progress,
-        fail_fast=fail_fast,
-        push_by_digest=push_by_digest,
-        digests=digests,
-        summary=summary,
-        timeline=timeline,
-        allow_downgrade=allow_downgrade,
-    )
+    asked = request(**options)
     project = Project.open(c)
     project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)
     made = named_plan(project, names, asked, registry="asked" if dry_run else "started")
@@ -124,7 +95,6 @@ def plan(
 ) -> None:
     """Show what `build` would do, in build order; with --since, or without names, what `build-changed` would do."""
     from imagewright.builds.bake import bake_plan
-    from imagewright.builds.request import request
     from imagewright.cli.planning import bake_options, named_plan, show_plan
     from imagewright.events.local import ByHand
 

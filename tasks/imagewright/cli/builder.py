@@ -121,7 +121,7 @@ def _say(
 
 
 def _show(project: Project, shown: Inspected) -> None:
-    from imagewright.builds.builder import LOCAL
+    from imagewright.builds.builder import is_local_name
 
     if shown.error:
         project.say(f"builder {shown.name}: {shown.error}")
@@ -144,6 +144,6 @@ def _show(project: Project, shown: Inspected) -> None:
         if node.error:
             project.say(f"{node.name}: {node.error}")
         elif node.status != "running":
-            is_ours = shown.driver != "remote" or shown.name.startswith(LOCAL)
+            is_ours = shown.driver != "remote" or is_local_name(shown.name)
             why = "is not running, and the next build starts it" if is_ours else "does not answer"
             project.say(f"{node.name} {why}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from typing import Any
 
 from imagewright.cli.build import OPTIONS
+from imagewright.cli.build_options import building, request
 from imagewright.cli.project import Project
 from imagewright.cli.task import task
 
@@ -25,7 +25,6 @@ def changed(
     gc.disable()  # nothing that is read goes away before the command ends, and looking for what does takes a tenth
     project = Project.open(c)
     project.look_ahead()
-    from imagewright.builds.request import request
     from imagewright.cli.comparing import compare, say_comparison
     from imagewright.cli.planning import show_plan
     from imagewright.cli.planning_changes import affected_plan
@@ -42,59 +41,29 @@ def changed(
     name="build-changed",
     help={**_COMPARE, **{key: text for key, text in OPTIONS.items() if key != "names"}},
 )
+@building
 def build_changed(
     c: Any,
     since: str | None = None,
     head: str | None = None,
     layer: str | None = None,
-    push: bool = True,
-    load: bool = False,
-    output: str | None = None,
-    platform: str | None = None,
-    tag: str | None = None,
-    no_cache: bool = False,
-    build_arg: Sequence[str] | None = None,
-    builder: str | None = None,
     dry_run: bool = False,
     json: bool = False,
-    progress: str = "auto",
-    fail_fast: bool = False,
-    push_by_digest: bool = False,
-    digests: str | None = None,
-    summary: str | None = None,
-    timeline: str | None = None,
     event: str | None = None,
     branch: str | None = None,
     git_tag: str | None = None,
-    allow_downgrade: bool = False,
+    **options: Any,
 ) -> None:
     """Build what a change affects and what stands on it; all else is taken from the registry as it is."""
     gc.disable()  # as above, until it is known whether there is anything to build
     project = Project.open(c)
     project.look_ahead()
-    from imagewright.builds.request import request
     from imagewright.cli.comparing import compare, require_checked_out, say_comparison
     from imagewright.cli.planning import bake_options, show_plan
     from imagewright.cli.planning_changes import reusing_plan
     from imagewright.events.local import ByHand
 
-    asked = request(
-        push=push,
-        load=load,
-        output=output,
-        platform=platform,
-        tag=tag,
-        no_cache=no_cache,
-        build_arg=build_arg or (),
-        builder=builder,
-        progress=progress,
-        fail_fast=fail_fast,
-        push_by_digest=push_by_digest,
-        digests=digests,
-        summary=summary,
-        timeline=timeline,
-        allow_downgrade=allow_downgrade,
-    )
+    asked = request(**options)
     project.by_hand = ByHand(event=event, branch=branch, git_tag=git_tag)
     if head is not None and not dry_run:
         require_checked_out(project, head)

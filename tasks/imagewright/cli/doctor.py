@@ -75,6 +75,7 @@ def _of_git(project: Project) -> Iterator[Check]:
 
 
 def _of_images(project: Project) -> Iterator[Check]:
+    from imagewright.builds.platform_gaps import platform_gaps
     from imagewright.images.edges import lookalikes
     from imagewright.services.doctor import Check
 
@@ -87,9 +88,11 @@ def _of_images(project: Project) -> Iterator[Check]:
     for broken in project.broken.values():
         yield _wrong("Dockerfile", broken)
     try:
-        _ = project.graph
+        gaps = platform_gaps(project.by_name, graph=project.graph, readings=project.readings, content=project.content)
     except ImagewrightError as error:
         yield _wrong("graph", error)
+    else:
+        yield from (_wrong("platforms", gap) for gap in gaps.values())
     for child, use, meant in lookalikes(images, project.readings):
         found = f"{child.dockerfile}:{use.line}: {use.reference} is not built here; is {meant.name} meant?"
         yield Check(name="reference", verdict="warning", found=found, mend=f"write {meant.repository}, or leave it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imagewright.builds.builder import LOCAL, informed
+from imagewright.builds.builder import informed
 from imagewright.builds.emulation import Wanted, is_able, missing, require_emulators
 from imagewright.builds.executable import program
 from imagewright.cli.project import host_platform
@@ -88,7 +88,7 @@ def _tried(docker: Docker, builder: str) -> Callable[[str], bool | None]:
 
 
 def _kind(builder: Builder) -> Kind:
-    if builder.name.startswith(LOCAL):
+    if builder.is_local:
         return "local"
     match builder.driver:
         case "docker" | "docker-container" | "kubernetes":

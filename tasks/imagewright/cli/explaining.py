@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from imagewright.builds.plan import PlanImage
-from imagewright.builds.request import request
 from imagewright.changes.decide import differences
 from imagewright.changes.reason import Reason
 from imagewright.changes.snapshot import Snapshot, Unknown
+from imagewright.cli.build_options import request
 from imagewright.cli.comparing import Compared, compare, say_comparison
 from imagewright.cli.planning_changes import reusing_plan
 from imagewright.cli.project import Project

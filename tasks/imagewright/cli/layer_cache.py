@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +86,7 @@ def layer_cache(project: Project, builder: Builder) -> LayerCache | None:
         ensure(("s3",), project.places, environ=project.environ, say=project.say)
     endpoint = endpoint_of(project)
     # What this machine reaches, and what a builder elsewhere reaches, need not be the same.
-    is_near = all(one.startswith("unix://") for one in builder.endpoints)
+    is_near = builder.driver == "remote" and bool(builder.nodes) and all(map(_is_here, builder.endpoints))
     return LayerCache(
         near,
         timeout=parse_duration(settings.timeout).total_seconds(),
@@ -139,10 +140,11 @@ class LayerCache:
                     return "off"
             return "renew" if image in self._renew else "use"
 
-    def failed(self, image: str, errors: Sequence[str], warn: Warn) -> None:
+    def failed(self, image: str, errors: Sequence[str], warn: Warn, *, hangs: bool = False) -> None:
         """A blob that is lost concerns the cache of one image, which is written anew; all else the store.
 
-        Where the cache is required, the build's own failure says it.
+        One that `hangs` is left alone for the rest of the run: each try would end what else BuildKit builds. Where the
+        cache is required, the build's own failure says it.
         """
         if self.required:
             return
@@ -151,13 +153,17 @@ class LayerCache:
                 self._renew.add(image)
                 warn(f"the cache of {image} lacks a blob: it is built without, and its cache is written anew")
             else:
-                self._leave_alone(cache_trouble(errors[0]), warn)
+                self._leave_alone(cache_trouble(errors[0]), warn, seconds=math.inf if hangs else _PAUSE_SECONDS)
 
-    def _leave_alone(self, trouble: str, warn: Warn) -> None:
-        self._off_until = self._clock() + _PAUSE_SECONDS
+    def _leave_alone(self, trouble: str, warn: Warn, *, seconds: float = _PAUSE_SECONDS) -> None:
+        self._off_until = max(self._off_until, self._clock() + seconds)
         if not self._warned:
             self._warned = True
             warn(f"the layer cache cannot be used, builds go on without it: {trouble}")
+
+
+def _is_here(endpoint: str) -> bool:
+    return endpoint.startswith("unix://")
 
 
 def _cached(item: PlanImage) -> Cached:
@@ -179,6 +185,7 @@ def _keys(project: Project) -> Mapping[str, str]:
 
 def _asked(endpoint: str) -> Answers:
     from http.client import HTTPConnection, HTTPException, HTTPSConnection
+    from ssl import SSLError
     from urllib.parse import urlsplit
 
     address = urlsplit(endpoint)
@@ -189,6 +196,8 @@ def _asked(endpoint: str) -> Answers:
         try:
             asked.request("HEAD", "/")
             asked.getresponse()  # whatever it says: it needs a signature to say more
+        except SSLError:  # somebody is there, and whom to trust is the builder's business
+            return None
         except (OSError, HTTPException) as error:
             return f"{endpoint} does not answer ({getattr(error, 'strerror', None) or error})"
         finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagewright.cache.use import secrets_of
-from imagewright.errors import UsageError
+from imagewright.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from imagewright.builds.plan import Plan
@@ -27,7 +27,10 @@ def require_secrets(plan: Plan, asked: Request, environ: Mapping[str, str]) -> N
 
 
 def masked(project: Project, plan: Plan, asked: Request, caches: LayerCache | None) -> tuple[str, ...]:
-    """The values: of variables, of files, and the keys of the layer cache."""
+    """The values: of variables, of small files, and the keys of the layer cache.
+
+    ConfigError for a file that cannot be read; one that is not there is the build's error.
+    """
     environ = project.environ
     given = (environ[name] for name in _variables(plan, asked, environ))
     keys = (*secrets_of(environ), *secrets_of(caches.env)) if caches else ()
@@ -47,6 +50,21 @@ def _variables(plan: Plan, asked: Request, environ: Mapping[str, str]) -> Mappin
 
 
 def _contents(plan: Plan, root: Path) -> tuple[str, ...]:
-    files = {root / secret.source for item in plan.to_build for secret in item.image.secrets if secret.kind == "src"}
-    found = (file for file in sorted(files) if file.is_file() and file.stat().st_size <= _MASKED_FILE_BYTES)
-    return tuple(file.read_text(encoding="utf-8", errors="replace") for file in found)
+    users = {
+        secret.source: item.name for item in plan.to_build for secret in item.image.secrets if secret.kind == "src"
+    }
+    return tuple(_content(root / source, source, user) for source, user in sorted(users.items()))
+
+
+def _content(file: Path, source: str, user: str) -> str:
+    """What there is to mask of it: nothing of what is large, or no file."""
+    try:
+        if not file.is_file() or file.stat().st_size > _MASKED_FILE_BYTES:
+            return ""
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(
+            f"the file of a secret cannot be read: {source} ({error.strerror})",
+            where=user,
+            hint="give the user who builds leave to read it, or take it out of the image's `secrets`",
+        ) from error

@@ -35,7 +35,7 @@ def merge(
     allow_downgrade: bool = False,
 ) -> None:
     """Join what `build --push-by-digest` pushed on several machines, and give it the names of a build."""
-    from imagewright.builds.request import request
+    from imagewright.cli.build_options import request
     from imagewright.cli.cleanup_doors import Doors
     from imagewright.cli.merging import Merging
     from imagewright.cli.project import Project

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from imagewright.bases.digests import Digests
 from imagewright.bases.nearby import Nearby
-from imagewright.builds.builder import LOCAL, would_be_local
+from imagewright.builds.builder import would_be_local
 from imagewright.cli.recording import adjusted
 from imagewright.images.outside import Outside, outside
 
@@ -41,7 +41,7 @@ class BasesOfRun:
         if plan.to_build and asked.output == "push" and builder.driver != "docker":
             snapshot = project.snapshot(lambda image: adjusted(image, asked))
             self._uses = outside_of(snapshot, [item.name for item in plan.to_build])
-        mirror = project.places.registry if builder.name.startswith(LOCAL) else None
+        mirror = project.places.registry if builder.is_local else None
         self._digests = _digests(project, self._uses, mirror, _SECONDS)
         self._unknown: dict[str, list[str]] = {}  # by reference: the images that use it
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from invoke.exceptions import Exit
 
 from imagewright.builds.plan import Plan, Reason, plan_named, to_json
+from imagewright.builds.platform_gaps import platform_gaps
 from imagewright.builds.request import Request
 from imagewright.cli.naming import Names, Settled
 from imagewright.cli.project import Project
@@ -17,10 +18,12 @@ from imagewright.images.model import BuildSecret
 from imagewright.images.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from imagewright.builds.bake import BakeOptions
+    from imagewright.changes.snapshot import Snapshot
     from imagewright.cli.naming import Contents
+    from imagewright.errors import DockerfileError
 
 Registry = Literal["silent", "asked", "started"]
 """Whether the registry is asked what it has, and before a push started where it is one of this machine's services."""
@@ -55,7 +58,7 @@ def named_plan(project: Project, names: str, asked: Request, *, registry: Regist
         namings=settled.namings,
         platforms=() if asked.by_digest else asked.platforms,
         inputs=recorded(snapshot, needed),
-        broken={**settled.refused, **project.broken},
+        broken={**settled.refused, **gaps(project, snapshot, named), **project.broken},
     )
     return part_of(made, asked)
 
@@ -68,6 +71,18 @@ def part_of(made: Plan, asked: Request) -> Plan:
 
     every = dict.fromkeys(platform for item in made.to_build for platform in item.platforms)
     return narrowed(made, asked.platforms or tuple(every))
+
+
+def gaps(project: Project, snapshot: Snapshot, names: Iterable[str]) -> Mapping[str, DockerfileError]:
+    """Those of `names`, and of what they are built on, whose parent is not built for a platform that they take."""
+
+    def content(path: str) -> bytes | None:
+        try:
+            return snapshot.tree.read(path)
+        except FileNotFoundError:
+            return project.content(path)  # one that git is told to ignore
+
+    return platform_gaps(names, graph=snapshot.graph, readings=snapshot.readings.by_name, content=content)
 
 
 def names_of_run(
@@ -116,7 +131,7 @@ def _is_there(project: Project, secret: BuildSecret) -> bool:
 
 
 def show_plan(project: Project, made: Plan, *, as_json: bool) -> None:
-    """The plan on standard output; exit 1 where a Dockerfile cannot be read."""
+    """The plan on standard output; exit 1 where an image cannot be built."""
     if as_json:
         print(json.dumps(to_json(made), indent=2))  # noqa: T201
     elif made.images:
@@ -124,7 +139,7 @@ def show_plan(project: Project, made: Plan, *, as_json: bool) -> None:
     elif not made.unplanned:
         project.say("nothing has changed")
     for one in made.unplanned:
-        project.say(f"error: {one.error or f'{one.image.name} is built on {one.because}, which cannot be read'}")
+        project.say(f"error: {one.error or f'{one.image.name} is built on {one.because}, which cannot be built'}")
     if made.unplanned:
         raise Exit(code=1)
 

@@ -10,7 +10,7 @@ from imagewright.builds.request import Request
 from imagewright.changes.places import find
 from imagewright.changes.reuse import Selection, judge, select
 from imagewright.cli.comparing import Compared, compare, say_comparison
-from imagewright.cli.planning import Registry, names_of_run, part_of
+from imagewright.cli.planning import Registry, gaps, names_of_run, part_of
 from imagewright.cli.project import Project
 from imagewright.cli.recording import recorded
 from imagewright.errors import EnvironmentMissingError
@@ -116,7 +116,7 @@ def _plan(
         head=compared.head,
         namings=settled.namings,
         inputs=recorded(snapshot, [*selection.built, *selection.reused, *(skipped or ())]),
-        broken={**settled.refused, **snapshot.readings.broken},
+        broken={**settled.refused, **gaps(project, snapshot, selection.built), **snapshot.readings.broken},
         removed=compared.removed,
     )
     return part_of(made, asked)

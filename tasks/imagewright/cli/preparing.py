@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from imagewright.builds.builder import LOCAL, Builder, resolve
+from imagewright.builds.builder import Builder, resolve
 from imagewright.builds.plan import Plan
 from imagewright.builds.recovery import Recovery
 from imagewright.builds.request import Request
@@ -44,17 +44,16 @@ def ready(project: Project, plan: Plan, asked: Request) -> Builder:
         builder.require(output=asked.output, platforms=item.platforms)
     builder = equipped(project, plan, builder)
     pushes_here = asked.output == "push" and ensure_registry(project, (item.image for item in plan.to_build))
-    is_local = builder.name.startswith(LOCAL)
-    if not pushes_here and is_local and project.known_settings.bases:
+    if not pushes_here and builder.is_local and project.known_settings.bases:
         manager.ensure(("registry",), places, environ=environ, say=say)
-    if is_local:  # it looks in our registry for Docker Hub's images first
+    if builder.is_local:  # it looks in our registry for Docker Hub's images first
         _provide_bases(project, plan, hub, refresh=asked.no_cache)
     return builder
 
 
 def recovery(project: Project, builder: Builder) -> Recovery:
     """What brings this builder's BuildKit back where it hangs: the local one is ours to restart, no other is."""
-    if not builder.name.startswith(LOCAL):
+    if not builder.is_local:
         return Recovery()
 
     def restart() -> None:

@@ -106,7 +106,10 @@ class Builder(Section):
         default=(), description="The nodes of the builder `name`, which `invoke builder` creates."
     )
     jobs: int | None = Field(
-        default=None, ge=1, description="How many images build at once; the default is four per core."
+        default=None,
+        ge=1,
+        description="How many images build at once; the default is four per core of this machine, and for each node of "
+        "the builder.",
     )
     retries: int = Field(
         default=1, ge=0, description="How often a transient failure (a registry's 5xx, a reset) is tried again."
@@ -174,7 +177,9 @@ class Cache(Section):
         default=False, description="Whether a cache that cannot be used is an error; else builds go on without it."
     )
     timeout: SomeTime = Field(
-        default="60s", description="A cache that does nothing for this long, while a build waits for it, is left out."
+        default="60s",
+        description="How long a build waits for a cache to answer before it goes on without; ten times that, and ten "
+        "minutes at least, while it writes one.",
     )
     prune: CachePrune = Field(default=CachePrune(), description="What `invoke cache prune` leaves.")
 

@@ -50,7 +50,7 @@ class Registry:
         *,
         credentials: CredentialSource = find_credential,
         transport: Transport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.host = host
         self._session = Session(host, credentials=credentials, transport=transport, sleep=sleep)

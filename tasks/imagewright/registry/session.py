@@ -46,7 +46,7 @@ class Session:
         *,
         credentials: CredentialSource,
         transport: Transport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         from imagewright.registry.connections import Connections
 

@@ -210,10 +210,14 @@ class Docker:
 
         environment = {**_BAKE_ENVIRONMENT, **(env or {})}
         try:
-            return process.stream(command, on_line, cwd=cwd, env=environment, on_start=register)
+            code = process.stream(command, on_line, cwd=cwd, env=environment, on_start=register)
         finally:
             with self._lock:
                 self._running.difference_update(started)
+                canceled = self._canceled
+        if code and canceled:  # however it ended: killed, or cut off from its BuildKit
+            raise CanceledError
+        return code
 
     def cancel(self) -> None:
         """End every build that runs, and let none start any more: SIGINT to all, and SIGKILL to what stays."""
