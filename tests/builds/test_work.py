@@ -384,12 +384,38 @@ def test_what_is_written_to_a_cache_may_take_its_time() -> None:
     assert not attempt.hangs
 
 
+def gone(*, is_local: bool) -> Builder:
+    """A builder on whose socket nobody listens."""
+    return Builder(
+        name="imagewright", driver="remote", is_local=is_local, nodes=(Node(name="n", endpoint="unix:///nobody"),)
+    )
+
+
 def test_a_buildkit_that_went_away_is_brought_back_and_the_build_tried_again(tmp_path: Path) -> None:
     restarts: list[None] = []
+    recovery = Recovery(lambda: restarts.append(None))
     door = Door({"": ["killed", "ok"]})
-    assert run(tmp_path, door, recovery=Recovery(lambda: restarts.append(None))).status == "built"
+    assert run(tmp_path, door, builder=gone(is_local=True), recovery=recovery).status == "built"
     assert len(restarts) == 1
+
+
+def test_it_is_brought_back_once(tmp_path: Path) -> None:
+    restarts: list[None] = []
+    recovery = Recovery(lambda: restarts.append(None))
     door = Door({"": ["killed"]})
-    failed = run(tmp_path, door, recovery=Recovery(lambda: restarts.append(None)))
-    assert failed.status == "failed", "not for ever"
-    assert len(restarts) == 2
+    assert run(tmp_path, door, builder=gone(is_local=True), recovery=recovery, retries=5).status == "failed"
+    assert len(restarts) == 1
+
+
+def test_a_builder_that_broke_the_connection_is_asked_again_and_not_restarted(tmp_path: Path) -> None:
+    def never() -> None:
+        raise AssertionError("others may build there")
+
+    door = Door({"": ["killed", "ok"]})
+    assert run(tmp_path, door, recovery=Recovery(never)).status == "built"
+
+
+def test_a_dead_socket_of_another_builder_is_not_waited_for(tmp_path: Path) -> None:
+    door = Door({"": ["killed", "ok"]})
+    assert run(tmp_path, door, builder=gone(is_local=False)).status == "failed"
+    assert len(door.calls) == 1

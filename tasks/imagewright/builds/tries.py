@@ -164,13 +164,15 @@ class Tries:
             return None
         if not self._waited(failure):
             return found
-        if failure.kind == "builder":  # it went away: where it is ours, nobody else starts it again
+        if failure.kind == "builder" and not self._means.builder.listens:  # where it is ours, nobody else starts it
             self._means.recovery.run(restarts)
         return None
 
     def _waited(self, failure: Failure) -> bool:
         """Wait before the next try; whether there is one."""
-        options, why = self._means.options, failure.transient
+        options, why, builder = self._means.options, failure.transient, self._means.builder
+        if failure.kind == "builder" and (self._retried or not (builder.is_local or builder.listens)):
+            return False  # once is enough; and for a socket that nobody listens on, buildx waits twenty seconds
         if why is None or self._retried >= options.retries:
             return False
         seconds = options.pause * 2**self._retried

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Literal
 
 from invoke.exceptions import Exit
@@ -127,7 +128,7 @@ def bake_options(project: Project, asked: Request) -> BakeOptions:
 
 
 def _is_there(project: Project, secret: BuildSecret) -> bool:
-    return secret.source in project.environ if secret.kind == "env" else (project.root / secret.source).exists()
+    return secret.source in project.environ if secret.kind == "env" else os.path.exists(project.root / secret.source)  # noqa: PTH110 - an unreadable folder is no error here
 
 
 def show_plan(project: Project, made: Plan, *, as_json: bool) -> None:
