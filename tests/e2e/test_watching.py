@@ -65,7 +65,7 @@ def test_a_failing_diamond_in_github_actions(engine: LocalEngine, inv: Inv, base
 
     text = summary.read_text()
     assert text.startswith("before\n")
-    assert shown.read_text() == text.removeprefix("before\n")
+    assert "\n" + shown.read_text() == text.removeprefix("before\n")
     assert re.findall(r"^\| (\w+) \| \S+ (\w+) \|", text, re.MULTILINE) == [
         *(("base", "built"), ("left", "failed"), ("right", "built"), ("top", "skipped"))
     ]
