@@ -82,6 +82,7 @@ class World:
         self.connected = 0
         self.made: list[str] = []
         self.said: list[str] = []
+        self.newer: dict[str, int] = {}  # seconds that a platform's packages are newer than the others'
         monkeypatch.setattr(debian, "make", self._make)
 
     def _make(self, recipe: Recipe, *, cache: Path, say: object, max_age: float) -> debian.Rootfs:
@@ -89,7 +90,7 @@ class World:
         path = self.folder / f"{recipe.architecture}.tar"
         with tarfile.open(path, "w") as tar:
             tar.addfile(tarfile.TarInfo(recipe.key))
-        return debian.Rootfs(tar=path, created=1795054374)
+        return debian.Rootfs(tar=path, created=1795054374 + self.newer.get(recipe.platform, 0))
 
     def _reachable(self, registry: str) -> bool:
         assert registry == "docker.io"
@@ -187,10 +188,17 @@ def test_another_recipe_or_another_platform_is_made(world: World) -> None:
     assert len(world.mirror.manifests[REPOSITORY, "trixie-slim"].manifests) == 2
 
 
-def test_refresh_makes_it_anew(world: World) -> None:
-    world.ensure()
+def test_refresh_makes_it_anew_and_publishes_what_is_newer(world: World) -> None:
+    world.ensure(platforms=["linux/amd64", "linux/arm64"])
+    before = world.mirror.manifests[REPOSITORY, "trixie-slim"]
     world.ensure(refresh=True)
-    assert world.made == ["linux/amd64"] * 2
+    assert world.made == ["linux/amd64", "linux/arm64"] * 2
+    assert world.mirror.manifests[REPOSITORY, "trixie-slim"] is before, "compressed for nothing"
+    world.newer["linux/arm64"] = 86_400
+    (made,) = world.ensure(refresh=True)
+    after = world.mirror.manifests[REPOSITORY, "trixie-slim"]
+    assert after.digest != before.digest
+    assert made.digest == after.digest
 
 
 @pytest.mark.parametrize("deletes_tags", [True, False])

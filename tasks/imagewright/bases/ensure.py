@@ -211,19 +211,24 @@ def _serve(
 ) -> Served:
     """What the mirror has, or makes it."""
     from imagewright.bases.debian import make
-    from imagewright.bases.mirror import look, publish
+    from imagewright.bases.mirror import dates_of, look, publish
 
     there = look(mirror, base.repository, base.tag)
     if there and not there.is_ours:
         say(f"{base.name} is taken from {mirror.host}/{base.repository}, where somebody put it")
         return there
-    if there and not refresh and all(there.keys.get(one) == recipe.key for one, recipe in recipes.items()):
+    is_made = there is not None and all(there.keys.get(one) == recipe.key for one, recipe in recipes.items())
+    if there and is_made and not refresh:
         say(_reminder(base, there.packages))
         return there
-    say(f"Docker Hub cannot be reached: {base.name} is made from Debian's packages instead, as `bases:` says")
+    if not is_made:
+        say(f"Docker Hub cannot be reached: {base.name} is made from Debian's packages instead, as `bases:` says")
     wanted = {**{platform: base.recipe(platform) for platform in (there.keys if there else ())}, **recipes}
     max_age = _FRESH_SECONDS if refresh else math.inf
     made = {recipe: make(recipe, cache=cache, say=say, max_age=max_age) for _, recipe in sorted(wanted.items())}
+    if there and is_made and there.dates == dates_of(made):
+        say(_reminder(base, there.packages))  # nothing newer: compressing it again takes seconds
+        return there
     served = publish(mirror, base.repository, base.tag, made)
     say(
         f"ATTENTION: {base.name} is not Docker Hub's image here. It was made from the packages of Debian "

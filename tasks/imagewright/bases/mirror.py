@@ -45,7 +45,12 @@ class Served:
 
     digest: str
     keys: Mapping[str, str | None]
-    packages: str  # the date of the newest package in it, YYYY-MM-DD
+    dates: Mapping[str, str]  # of the newest package in each platform's, YYYY-MM-DD
+
+    @property
+    def packages(self) -> str:
+        """The date of the newest package in it, YYYY-MM-DD."""
+        return max(self.dates.values(), default="")
 
     @property
     def is_ours(self) -> bool:
@@ -60,15 +65,15 @@ def look(mirror: Mirror, repository: str, tag: str) -> Served | None:
         return None
     digests = [child.digest for child in top.manifests if not child.attests] if top.is_index else [top.digest]
     keys: dict[str, str | None] = {}
-    packages = ""
+    dates: dict[str, str] = {}
     for digest in digests:
         manifest = mirror.manifest(repository, digest)
         config = mirror.config(repository, manifest.config.digest) if manifest and manifest.config else None
         if config:
             labels = config.get("config", {}).get("Labels") or {}
             keys[platform_text(config)] = labels.get(RECIPE_LABEL)
-            packages = max(packages, str(config.get("created", ""))[:10])
-    return Served(digest=top.digest, keys=keys, packages=packages)
+            dates[platform_text(config)] = str(config.get("created", ""))[:10]
+    return Served(digest=top.digest, keys=keys, dates=dates)
 
 
 def publish(mirror: Mirror, repository: str, tag: str, made: Mapping[Recipe, Rootfs]) -> Served:
@@ -90,8 +95,15 @@ def publish(mirror: Mirror, repository: str, tag: str, made: Mapping[Recipe, Roo
     return Served(
         digest=digest,
         keys={recipe.platform: recipe.key for recipe in made},
-        packages=f"{datetime.fromtimestamp(max(rootfs.created for rootfs in made.values()), UTC):%Y-%m-%d}",
+        dates=dates_of(made),
     )
+
+
+def dates_of(made: Mapping[Recipe, Rootfs]) -> Mapping[str, str]:
+    """The date of the newest package in each platform's root filesystem, YYYY-MM-DD."""
+    return {
+        recipe.platform: f"{datetime.fromtimestamp(rootfs.created, UTC):%Y-%m-%d}" for recipe, rootfs in made.items()
+    }
 
 
 def withdraw(mirror: Mirror, repository: str, tag: str) -> bool:
