@@ -18,7 +18,6 @@ from imagewright.builds.digests import (
     part_prefix,
     part_tag,
     read,
-    revision,
     write,
 )
 from imagewright.builds.plan import NO_HEAD, Head
@@ -295,6 +294,6 @@ class TestTags:
 
 
 def test_the_revision_is_that_of_the_label() -> None:
-    assert revision(Head(commit=COMMIT, time=1, dirty=False)) == COMMIT
-    assert revision(Head(commit=COMMIT, time=1, dirty=True)) == f"{COMMIT}-dirty"
-    assert revision(NO_HEAD) is None
+    assert Head(commit=COMMIT, time=1, dirty=False).revision == COMMIT
+    assert Head(commit=COMMIT, time=1, dirty=True).revision == f"{COMMIT}-dirty"
+    assert NO_HEAD.revision is None

@@ -15,8 +15,9 @@ from imagewright.builds.failure import Failure
 from imagewright.builds.publication import Unpublished
 from imagewright.builds.report.markdown import LIMIT, fenced, markdown
 from imagewright.builds.report.table import summary
-from imagewright.builds.report.text import change, duration, ending, one_line, phase, printable, short, size
+from imagewright.builds.report.text import change, duration, ending, one_line, phase, printable, short
 from imagewright.builds.result import ImageResult, Status
+from imagewright.config.sizes import size
 
 FAILURE = Failure(
     kind="run", image="app", message="failed with exit code 7", detail="", where="Dockerfile:4", output=("boom",)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from imagewright.builds.digests import PushedPart, part_tag, revision, write
+from imagewright.builds.digests import PushedPart, part_tag, write
 from imagewright.changes.published import FINGERPRINT, REVISION, look_up
 from imagewright.cleanup.vendors.model import Capabilities, Door
 from imagewright.cli.build_options import request
@@ -83,7 +83,7 @@ class Runner:
         return made
 
     def push(self, platform: str, name: str = "app", **more: Any) -> PushedPart:
-        commit = revision(self.project().head)
+        commit = self.project().head.revision
         labels = {REVISION: commit, FINGERPRINT: PRINT, **more.pop("labels", {})}
         system, architecture = platform.split("/")
         document = {"os": system, "architecture": architecture, "name": name, "config": {"Labels": labels}}

@@ -384,3 +384,14 @@ def test_people_see_a_table_and_pipes_get_references(repository: Repository) -> 
     assert row[:2] == ["app", "built"]
     assert str(r.digest(r.reference("app"))).startswith(f"sha256:{row[2]}")
     assert r.invoke("build", "app", "--progress", "quiet").stderr == ""
+
+
+def test_no_more_images_are_built_at_once_than_jobs_says(repository: Repository) -> None:
+    r = repository
+    for number in range(3):
+        r.dockerfile(f"one{number}", "FROM BASE", f"RUN echo {r.prefix}{number} > /x")
+    done = r.invoke("build", "all", "--jobs", "1", "--progress", "plain")
+    assert done.returncode == 0, done.stderr
+    turns = re.findall(r"^\S+ one(\d): (started|built)", done.stderr, re.MULTILINE)
+    assert [word for _, word in turns] == ["started", "built"] * 3
+    assert [number for number, _ in turns[::2]] == [number for number, _ in turns[1::2]]

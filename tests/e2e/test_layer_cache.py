@@ -263,3 +263,19 @@ def test_a_store_that_takes_the_question_and_never_answers(
 
 def _has(text: str, pattern: str) -> bool:
     return re.search(pattern, text, re.DOTALL) is not None
+
+
+def test_keys_are_found_by_the_chain_of_aws_in_a_profile_of_a_file(
+    repository: Repository, store: Store, tmp_path: Path
+) -> None:
+    r = repository
+    configure(r, store.settings())
+    keys = {key: value for key, value in store.env.items() if key.startswith("AWS_")}
+    profile = "".join(f"{key.lower()} = {value}\n" for key, value in keys.items())
+    (tmp_path / "credentials").write_text(f"[default]\naws_access_key_id = nobody\n[homelab]\n{profile}")
+    outcome = r.build(
+        "base", env={"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_PROFILE": "homelab"}
+    )
+    assert warnings(outcome.stderr) == []
+    assert [name for name in store.manifests() if name.startswith("base@")]
+    assert keys["AWS_SECRET_ACCESS_KEY"] not in outcome.stderr + outcome.stdout

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from imagewright.builds.plan import Head
 from imagewright.errors import EnvironmentMissingError, RegistryError, UsageError
 from imagewright.references import is_digest
 from imagewright.registry.index import normal_platform
@@ -43,7 +42,7 @@ class PushedPart:
     repository: str  # "ghcr.io/me/app"
     platforms: tuple[str, ...]
     digest: str  # of the manifest, or of the index where there are several platforms
-    commit: str | None  # as `revision` has it
+    commit: str | None  # as `Head.revision` has it
     fingerprint: str | None  # of the image with all platforms that it is configured for
 
 
@@ -53,7 +52,7 @@ class Wanted:
 
     repository: str
     platforms: tuple[str, ...]
-    commit: str | None  # as `revision` has it
+    commit: str | None  # as `Head.revision` has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +64,6 @@ class Whole:
     digests: Mapping[str, str]  # by platform, in the order in which they are wanted
     fingerprint: str | None
     left_out: tuple[str, ...] = ()  # platforms that were pushed and are not wanted
-
-
-def revision(head: Head) -> str | None:
-    """The state that is built, in the words of the label org.opencontainers.image.revision; None without git."""
-    return head.commit and f"{head.commit}{'-dirty' if head.dirty else ''}"
 
 
 def write(folder: Path, part: PushedPart) -> Path:

@@ -35,7 +35,7 @@ def labels(
         "title": image.title or image.name,
         "version": image.version or tag,
         "source": source and web_address(source),
-        "revision": head.commit and f"{head.commit}{'-dirty' if head.dirty else ''}",
+        "revision": head.revision,
         "created": None
         if head.time is None
         else dt.datetime.fromtimestamp(head.time, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

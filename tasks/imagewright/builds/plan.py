@@ -36,6 +36,11 @@ class Head:
     time: int | None  # of the commit, in seconds since 1970
     dirty: bool
 
+    @property
+    def revision(self) -> str | None:
+        """As the label org.opencontainers.image.revision has it: `<commit>`, `<commit>-dirty`; None without git."""
+        return self.commit and f"{self.commit}{'-dirty' if self.dirty else ''}"
+
 
 UNCHANGED = Reason(kind="unchanged", detail="unchanged, and in the registry")
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from imagewright.config.durations import spoken
+from imagewright.config.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -80,17 +81,8 @@ def _beyond(caches: list[Cache], blobs: Mapping[str, Blob], budget: int) -> Iter
     for cache in sorted((one for one in caches if one.known), key=lambda one: (one.modified, one.name)):
         if total <= budget:
             return
-        yield cache, f"the caches together are {_size(total - budget)} beyond the budget"
+        yield cache, f"the caches together are {size(total - budget)} beyond the budget"
         for digest in cache.layers:
             users[digest] -= 1
             if not users[digest] and digest in blobs:
                 total -= blobs[digest].size
-
-
-def _size(count: float) -> str:
-    """Bytes for people, as the tables have them: `12.3 MB`."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

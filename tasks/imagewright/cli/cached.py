@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imagewright.builds.report.text import size
 from imagewright.cli.cleaned import age_of
 from imagewright.cli.table import show_table
+from imagewright.config.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from imagewright.builds.report.text import size
 from imagewright.cache import condemned
 from imagewright.cache.lease import Lease
 from imagewright.cache.look import look
@@ -28,6 +27,7 @@ from imagewright.cli.cached import (
     tell_pruned,
 )
 from imagewright.cli.cleaned import Counter
+from imagewright.config.sizes import size
 from imagewright.errors import ImagewrightError
 
 if TYPE_CHECKING:

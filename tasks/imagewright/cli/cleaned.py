@@ -7,8 +7,9 @@ import time
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
-from imagewright.builds.report.text import short, size
+from imagewright.builds.report.text import short
 from imagewright.cli.table import plain_table, show_table
+from imagewright.config.sizes import size
 from imagewright.errors import EnvironmentMissingError, ImagewrightError
 
 if TYPE_CHECKING:

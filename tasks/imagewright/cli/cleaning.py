@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagewright.builds.report.text import size
 from imagewright.cleanup.carry_out import Done, carry_out
 from imagewright.cleanup.drift import drift
 from imagewright.cleanup.planfile import load, save
@@ -25,6 +24,7 @@ from imagewright.cli.cleaned import (
     told,
 )
 from imagewright.cli.cleanup_reading import InUse, Target, plan_all, read
+from imagewright.config.sizes import size
 from imagewright.errors import ImagewrightError, UsageError
 
 if TYPE_CHECKING:

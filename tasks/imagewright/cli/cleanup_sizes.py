@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from imagewright.builds.report.text import size
 from imagewright.cleanup.sizes import bytes_together, sizes_of
 from imagewright.cli.cleaned import raise_for
 from imagewright.cli.cleaning import Cleaning
 from imagewright.cli.cleanup_doors import Doors
 from imagewright.cli.cleanup_selection import Selection
 from imagewright.cli.table import show_table
+from imagewright.config.sizes import size
 from imagewright.references import Reference
 
 if TYPE_CHECKING:

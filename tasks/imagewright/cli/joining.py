@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imagewright.builds.digests import MissingPartError, Whole, revision
+from imagewright.builds.digests import MissingPartError, Whole
 from imagewright.builds.plan import Reason, Standing
 from imagewright.changes.published import Published
 from imagewright.errors import EnvironmentMissingError, RegistryError
@@ -63,7 +63,7 @@ class Joining:
 
         None, too, where the registry cannot be asked: that something is missing is known without it.
         """
-        commit = revision(self._project.head)
+        commit = self._project.head.revision
         if commit is None:
             return None
         references = {f"{image.repository}:{tag.tag}" for tag in naming.tags}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from imagewright.builds.digests import REGISTRY, Wanted, Whole, complete, read, revision
+from imagewright.builds.digests import REGISTRY, Wanted, Whole, complete, read
 from imagewright.builds.plan import NO_BASE, Plan, Reason, Standing, plan_changed
 from imagewright.cli.joining import Joining
 from imagewright.cli.naming import Names
@@ -86,7 +86,7 @@ class Merging:
         self._require_known(chosen)
         images = {name: self._image(name) for name in project.graph.order() if name in chosen}
         called = Names(project, {name: tags or asked.tags for name, tags in chosen.items()})
-        commit = revision(project.head)
+        commit = project.head.revision
         found = complete(
             parts,
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imagewright.builds.digests import REGISTRY, PushedPart, part_tag, revision, write
+from imagewright.builds.digests import REGISTRY, PushedPart, part_tag, write
 from imagewright.builds.publication import Publication
 from imagewright.errors import RegistryError
 
@@ -23,7 +23,7 @@ class Parting:
     def __init__(self, plan: Plan, root: Path, digests: str, publisher: Publisher) -> None:
         """`digests` is a folder, as seen from the repository's root, or the word `registry`."""
         self._items = {item.name: item for item in plan.to_build}
-        self._commit = revision(plan.head)
+        self._commit = plan.head.revision
         self._folder = None if digests == REGISTRY else root / digests
         self._publisher = publisher
 

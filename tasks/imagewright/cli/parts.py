@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imagewright.builds.digests import PushedPart, part_prefix, revision
+from imagewright.builds.digests import PushedPart, part_prefix
 from imagewright.changes.published import Published
 from imagewright.errors import ImagewrightError, RegistryError
 from imagewright.references import Reference
@@ -33,7 +33,7 @@ class PartTags:
 
         One list of tags a repository, and one look at each part. EnvironmentMissingError: a registry is not reached.
         """
-        commit = revision(self._project.head)
+        commit = self._project.head.revision
         prefixes = {image.name: self._prefix(image, commit) for image in images}
         tags = self._project.published_tags(sorted({image.repository for image in images}))
         repositories = {

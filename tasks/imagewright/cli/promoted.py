@@ -65,7 +65,7 @@ def show_plan(source: str, digest: str, outcomes: Sequence[Outcome]) -> None:
 
 def tell(say: Callable[[str], None], outcomes: Sequence[Outcome]) -> None:
     """What was moved, and what is proven to be there."""
-    from imagewright.builds.report.text import size
+    from imagewright.config.sizes import size
 
     seen: list[Copied] = []
     for one in outcomes:

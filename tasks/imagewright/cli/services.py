@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 from imagewright.cli.project import Project
 from imagewright.cli.table import plain_table, show_table
 from imagewright.cli.task import task
+from imagewright.config.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from imagewright.services.model import Status
 
 _SERVICE = "buildkitd, registry, s3, several with commas between them, or all (the default)"
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @task(defaults={"service": "all"}, help={"service": _SERVICE})
@@ -103,12 +103,3 @@ def _purge(project: Project, chosen: Sequence[str], *, yes: bool) -> None:
     for name in chosen:
         manager.remove(name, project.places, environ=project.environ, say=project.say)
     project.say("removed")
-
-
-def size(count: float) -> str:
-    """Bytes for people: `1.5 GB`."""
-    for unit in _UNITS:
-        if count < 1000 or unit == _UNITS[-1]:
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -162,7 +162,8 @@ def _show_published(project: Project, images: list[Image], *, as_json: bool) -> 
 
 
 def _row(tag: PublishedTag) -> tuple[str, ...]:
-    from imagewright.builds.report.text import short, size
+    from imagewright.builds.report.text import short
+    from imagewright.config.sizes import size
 
     return (
         tag.tag,

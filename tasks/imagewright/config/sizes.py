@@ -1,4 +1,4 @@
-"""Amounts of bytes as people write them: `50GB`, `200GiB`."""
+"""Amounts of bytes as people write and read them: `50GB`, `200GiB`, `12.3 MB`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def parse_size(text: str) -> int:
     number, unit = found.groups()
     base = 1024 if "i" in unit else 1000
     return int(number) * int(base ** _POWERS[unit[0]])
+
+
+def size(count: int) -> str:
+    """Bytes for people: `12.3 MB`, powers of 1000 as registries and docker count."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def check_size(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagewright.builds.report.text import change, one_line, short, size
+from imagewright.builds.report.text import change, one_line, short
 from imagewright.builds.result import ImageResult
+from imagewright.config.sizes import size
 
 _UNCHANGED_ROWS = 20  # more rows that say "unchanged" bury the others
 

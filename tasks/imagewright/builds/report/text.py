@@ -8,6 +8,7 @@ from typing import Literal
 
 from imagewright.builds.progress import Progress, Step
 from imagewright.builds.result import ImageResult
+from imagewright.config.sizes import size
 
 # ECMA-48: CSI sequences, strings to the terminal (OSC, DCS, …) with or without their end, and the two-letter escapes.
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?")
@@ -65,16 +66,6 @@ def ending(result: ImageResult) -> str:
 def short(digest: str | None) -> str:
     """The first twelve digits of a digest, as docker shows it."""
     return digest.partition(":")[2][:12] if digest else "-"
-
-
-def size(count: int) -> str:
-    """Bytes for people: `12.3 MB`, powers of 1000 as registries and docker count."""
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def change(growth: int | None) -> str:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from imagewright.builds.report.lanes import Chart, Lane, chart
 from imagewright.builds.report.table import is_unchanged, tally
-from imagewright.builds.report.text import change, duration, one_line, phase, printable, short, size
+from imagewright.builds.report.text import change, duration, one_line, phase, printable, short
 from imagewright.builds.result import ImageResult, Span
+from imagewright.config.sizes import size
 
 if TYPE_CHECKING:
     from jinja2 import Template
