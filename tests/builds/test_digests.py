@@ -22,8 +22,8 @@ from imagewright.builds.digests import (
 )
 from imagewright.builds.plan import NO_HEAD, Head
 from imagewright.errors import EnvironmentMissingError, RegistryError, UsageError
+from imagewright.platforms import normal
 from imagewright.references import is_tag
-from imagewright.registry.index import normal_platform
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
@@ -246,7 +246,7 @@ class TestComplete:
         seen: dict[str, set[str]] = {}
         for one in own:
             for platform in one.platforms:
-                seen.setdefault(normal_platform(platform), set()).add(one.digest)
+                seen.setdefault(normal(platform), set()).add(one.digest)
         whole = agree and set(platforms) <= seen.keys() and all(len(digests) == 1 for digests in seen.values())
         result = found["app"]
         assert isinstance(result, Whole) == whole

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagewright.builds.nodes import Node, node_of, normal, parts, runs
+from imagewright.builds.nodes import Node, node_of, parts
+from imagewright.platforms import normal
 
 PLATFORMS = ["linux/amd64", "linux/386", "linux/arm64", "linux/arm64/v8", "linux/arm/v7", "linux/riscv64"]
 
@@ -104,34 +105,3 @@ def test_every_part_is_built_by_one_node_and_nothing_is_lost(
         named = [at for at, node in enumerate(fleet) if normal(platform) in map(normal, node.platforms)]
         (part,) = (part for part in shared if platform in part)
         assert not named or set(node_of(fleet, part)) == {named[0]}
-
-
-@pytest.mark.parametrize(
-    ("platform", "spelled"),
-    [
-        ("linux/arm64/v8", "linux/arm64"),
-        ("linux/arm", "linux/arm/v7"),
-        ("linux/amd64/v1", "linux/amd64"),
-        ("linux/aarch64", "linux/arm64"),
-        ("linux/amd64/v2", "linux/amd64/v2"),
-    ],
-)
-def test_platforms_have_one_spelling(platform: str, spelled: str) -> None:
-    assert normal(platform) == spelled
-
-
-def test_what_a_machine_runs_by_itself() -> None:
-    assert runs("linux/amd64") == ("linux/amd64", "linux/386")
-    assert runs("linux/amd64/v3") == ("linux/amd64/v3", "linux/amd64/v2", "linux/amd64", "linux/386")
-    assert runs("linux/arm64") == ("linux/arm64", *(f"linux/arm/v{number}" for number in (8, 7, 6, 5)))
-    assert runs("linux/arm64/v9")[:7] == (
-        "linux/arm64/v9",
-        "linux/arm64/v8.5",
-        "linux/arm64/v8.4",
-        "linux/arm64/v8.3",
-        "linux/arm64/v8.2",
-        "linux/arm64/v8.1",
-        "linux/arm64",
-    )
-    assert runs("linux/arm/v6") == ("linux/arm/v6", "linux/arm/v5")
-    assert runs("linux/riscv64") == ("linux/riscv64",)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagewright.builds.platform_gaps import has, platform_gaps
+from imagewright.builds.platform_gaps import platform_gaps
 from imagewright.errors import DockerfileError
 from imagewright.images.dockerfile.cache import ReadingCache
 from imagewright.images.graph import Graph, edges
@@ -164,29 +164,6 @@ def test_several_platforms_and_parents_are_told_by_line() -> None:
     text = f"FROM {NARROW}\nCOPY --from={NARROW}:2 a /\n"
     assert refused(text, wide) == "1: linux/s390x, linux/arm64"
     assert refused(text, wide, narrow=BOTH) == "1: linux/s390x"
-
-
-@pytest.mark.parametrize(
-    ("platforms", "wanted", "expected"),
-    [
-        ([AMD], AMD, True),
-        (["linux/arm64/v8"], ARM, True),
-        ([ARM], "linux/arm64/v8", True),
-        (["linux/aarch64"], ARM, True),
-        (["linux/arm"], "linux/arm/v7", True),
-        (["linux/arm/v6"], "linux/arm/v7", True),
-        (["linux/arm/v7"], "linux/arm/v6", False),
-        ([AMD], "linux/amd64/v3", True),
-        (["linux/amd64/v3"], AMD, False),
-        (["linux/386"], AMD, False),
-        (["linux/arm/v7"], ARM, False),
-        (["windows/amd64"], AMD, False),
-        ([S390X, AMD], S390X, True),
-        ([], AMD, False),
-    ],
-)
-def test_platforms_are_compared_as_buildkit_compares_them(platforms: list[str], wanted: str, expected: bool) -> None:
-    assert has(platforms, wanted) is expected
 
 
 _some = st.lists(st.sampled_from([AMD, ARM, S390X]), min_size=1, unique=True).map(tuple)

@@ -4,12 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from imagewright.errors import RegistryError
 from imagewright.registry.copy import Place
-from imagewright.registry.index import assemble, images_at, join, normal_platform
+from imagewright.registry.index import assemble, images_at, join
 from imagewright.registry.model import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Manifest, digest_of
 from tests.registry.memory import Memory, described, put_blob, put_index, put_manifest
 
@@ -189,30 +187,3 @@ def test_what_is_no_image_for_the_platform(memory: Memory, place: Place) -> None
 def test_platforms_that_are_no_set(place: Place, digests: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="no set of platforms"):
         assemble(place, digests)
-
-
-@pytest.mark.parametrize(
-    ("spelled", "normal"),
-    [
-        ("linux/amd64/v1", "linux/amd64"),
-        ("linux/amd64/v2", "linux/amd64/v2"),
-        ("linux/arm64/v8", "linux/arm64"),
-        ("linux/arm64/v9", "linux/arm64/v9"),
-        ("linux/arm", "linux/arm/v7"),
-        ("linux/arm/6", "linux/arm/v6"),
-        ("Linux/ARM/v5", "linux/arm/v5"),
-        ("linux/s390x", "linux/s390x"),
-    ],
-)
-def test_one_spelling_of_each_platform(spelled: str, normal: str) -> None:
-    assert normal_platform(spelled) == normal
-
-
-@given(
-    st.sampled_from(["linux", "windows"]),
-    st.sampled_from(["amd64", "arm64", "arm", "riscv64"]),
-    st.sampled_from(["", "v1", "5", "v6", "7", "8", "v8", "v8.0", "9", "v9.0"]),
-)
-def test_the_spelling_is_stable(system: str, architecture: str, variant: str) -> None:
-    normal = normal_platform("/".join(filter(None, (system, architecture, variant))))
-    assert normal_platform(normal) == normal

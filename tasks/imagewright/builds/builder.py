@@ -11,8 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from imagewright.builds.nodes import Node, normal, parts, runs
+from imagewright.builds.nodes import Node, parts
 from imagewright.errors import EnvironmentMissingError, UsageError
+from imagewright.platforms import normal, runs
 from imagewright.tools.buildx_inspect import Inspected
 from imagewright.tools.buildx_store import StoredBuilder
 from imagewright.tools.docker import BUILDX_HINT, NewNode

@@ -19,14 +19,14 @@ from typing import Any
 from urllib.parse import quote
 
 from imagewright.errors import EnvironmentMissingError, RegistryError, UsageError
+from imagewright.platforms import PATTERN, normal
 from imagewright.references import is_digest
-from imagewright.registry.index import normal_platform
 
 SCHEMA = 1  # of the files; raised when a reader would have to change
 FOLDER = "dist/digests"
 REGISTRY = "registry"  # the word that stands for tags, where a folder can stand
 
-_PLATFORM = re.compile(r"[a-z0-9]+(?:/[a-z0-9_.]+){1,2}")
+_PLATFORM = re.compile(PATTERN)
 _LONGEST = 60  # characters of platforms in a name
 
 
@@ -172,11 +172,11 @@ def _checked(document: Any) -> PushedPart:
 def _completed(name: str, parts: Sequence[PushedPart], wanted: Wanted) -> Whole | RegistryError:
     if problem := _contradiction(parts, wanted):
         return RegistryError(problem[0], where=name, hint=problem[1])
-    pushed = sorted((normal_platform(platform), part.digest) for part in parts for platform in part.platforms)
+    pushed = sorted((normal(platform), part.digest) for part in parts for platform in part.platforms)
     digests: dict[str, set[str]] = {}
     for platform, digest in pushed:
         digests.setdefault(platform, set()).add(digest)
-    asked = {normal_platform(platform): platform for platform in wanted.platforms}
+    asked = {normal(platform): platform for platform in wanted.platforms}
     for platform, found in digests.items():
         if len(found) > 1:
             return RegistryError(

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from imagewright.builds.nodes import Node, node_of, normal, runs
+from imagewright.builds.nodes import Node, node_of
 from imagewright.errors import EnvironmentMissingError
+from imagewright.platforms import normal, runs
 
 Kind = Literal["local", "docker", "docker-container", "remote", "kubernetes"]
 

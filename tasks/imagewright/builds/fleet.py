@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from imagewright.builds.nodes import normal
 from imagewright.errors import ConfigError
+from imagewright.platforms import normal
 from imagewright.tools.docker import NewNode
 
 if TYPE_CHECKING:

@@ -1,18 +1,16 @@
 """The nodes of a builder, and which of them builds what: buildx's own choice, made here before buildx makes it.
 
-github.com/docker/buildx, build/resolver/driver.go; github.com/containerd/platforms, compare.go and database.go.
+github.com/docker/buildx, build/resolver/driver.go.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from imagewright.images.dockerfile.variables import normalized
+from imagewright.platforms import normal, runs
 
 _Matcher = Callable[[str], Sequence[str]]
-_ARM_VERSIONS = 5  # the oldest that an arm of another version runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,31 +57,6 @@ def node_of(nodes: Sequence[Node], platforms: Sequence[str]) -> tuple[int, ...]:
     return tuple(_best(known, platform, runs) or 0 for platform in platforms)
 
 
-def runs(platform: str) -> tuple[str, ...]:
-    """What a machine of this platform runs by itself, the best match first (containerd/platforms, `Only`)."""
-    system, architecture, variant = normalized(platform)
-
-    def spelled(name: str, versions: Iterable[str]) -> tuple[str, ...]:
-        return tuple(f"{system}/{name}/{version}" if version else f"{system}/{name}" for version in versions)
-
-    match architecture:
-        case "amd64":
-            level = int(variant[1:]) if re.fullmatch(r"v\d+", variant) else 1
-            lower = [f"v{number}" if number > 1 else "" for number in range(level - 1, 0, -1)]
-            return (*spelled("amd64", [variant, *lower]), f"{system}/386")
-        case "arm":
-            return spelled("arm", _arm_versions(variant))
-        case "arm64":
-            own = _arm64_versions(variant)
-            return (*spelled("arm64", own), *spelled("arm", _arm_versions("v8"))) if own else ()
-    return (normal(platform),)
-
-
-def normal(platform: str) -> str:
-    """The platform's usual spelling: `linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`."""
-    return "/".join(part for part in normalized(platform) if part)
-
-
 def _joined(
     nodes: Sequence[Node], wanted: Sequence[str], found: dict[tuple[int, bool], tuple[str, ...]]
 ) -> tuple[tuple[str, ...], ...]:
@@ -121,21 +94,3 @@ def _less(order: Sequence[str], one: str, other: str) -> bool:
     """Whether `one` stands before `other` (containerd/platforms, `orderedPlatformComparer.Less`)."""
     last = len(order)
     return (order.index(one) if one in order else last) < (order.index(other) if other in order else last)
-
-
-def _arm_versions(variant: str) -> list[str]:
-    if not re.fullmatch(r"v\d+", variant):
-        return [variant]
-    newest = int(variant[1:])
-    return [variant, *(f"v{number}" for number in range(newest - 1, _ARM_VERSIONS - 1, -1))]
-
-
-def _arm64_versions(variant: str) -> list[str]:
-    """The versions of the architecture that one of them runs: v9.N has all of v8 up to v8.(N+5)."""
-    matched = re.fullmatch(r"v([89])(?:\.(\d))?", variant or "v8")
-    if not matched:
-        return []
-    major, minor = matched[1], int(matched[2] or 0)
-    steps = [(9, minor), (8, minor + 5)] if major == "9" else [(8, minor)]
-    spelled = [f"v{main}.{step}" if step else f"v{main}" for main, highest in steps for step in range(highest, -1, -1)]
-    return ["" if one == "v8" else one for one in spelled]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imagewright.errors import DockerfileError
 from imagewright.images.edges import DOCKER_IMAGE
+from imagewright.platforms import has
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,19 +49,6 @@ def platform_gaps(
         if name in doubtful
     }
     return {name: error for name, error in found.items() if error}
-
-
-def has(platforms: Sequence[str], wanted: str) -> bool:
-    """Whether an image for `platforms` has one for `wanted`: that, or an older variant of the same architecture.
-
-    BuildKit takes `linux/amd64` out of an index for `linux/amd64/v3` (containerd/platforms, `Only`). What it would take
-    of another architecture, 386 for amd64 and arm for arm64, is another image.
-    """
-    from imagewright.builds.nodes import normal, runs
-    from imagewright.images.dockerfile.variables import normalized
-
-    taken = [one for one in runs(wanted) if normalized(one)[:2] == normalized(wanted)[:2]]
-    return any(normal(one) in taken for one in platforms)
 
 
 def _gap(

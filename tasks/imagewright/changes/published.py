@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from imagewright.errors import RegistryError
+from imagewright.platforms import normal
 from imagewright.references import Reference
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Published:
 
     def covers(self, platforms: Iterable[str]) -> bool:
         """Whether it can be used on all of these platforms."""
-        return {_normal(one) for one in platforms} <= {_normal(one) for one in self.platforms}
+        return {normal(one) for one in platforms} <= {normal(one) for one in self.platforms}
 
 
 class Registry(Protocol):
@@ -146,11 +147,6 @@ def _bases(label: str | None) -> Mapping[str, str]:
     if not isinstance(found, dict):
         return {}
     return {reference: digest for reference, digest in found.items() if isinstance(digest, str)}
-
-
-def _normal(platform: str) -> str:
-    # what containerd's platforms.Normalize leaves out
-    return {"linux/arm64/v8": "linux/arm64", "linux/amd64/v1": "linux/amd64"}.get(platform, platform)
 
 
 def _load(memory: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from imagewright.builds.digests import MissingPartError, Whole
 from imagewright.builds.plan import Reason, Standing
 from imagewright.changes.published import Published
 from imagewright.errors import EnvironmentMissingError, RegistryError
-from imagewright.registry.index import assemble, images_at, join, normal_platform
+from imagewright.platforms import normal
+from imagewright.registry.index import assemble, images_at, join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ class Joining:
     def covers(self, image: Image, standing: Standing) -> bool:
         """Whether what stands in the registry has all platforms that are wanted."""
         there = images_at(self._doors.place(image.repository), standing.digest)
-        return {normal_platform(platform) for platform in image.platforms} <= set(there)
+        return {normal(platform) for platform in image.platforms} <= set(there)
 
     def is_published(self, image: Image, naming: Naming, joined: Standing) -> bool:
         """Whether its versions are what was joined: then nobody has to know what they were made from."""

@@ -11,14 +11,14 @@ from imagewright.config.durations import check_duration, check_some_time
 from imagewright.config.patterns import check_pattern
 from imagewright.config.tag_patterns import check_protection, check_repository_pattern, check_tag_pattern
 from imagewright.config.tag_templates import check_tag_glob, check_tag_template, check_version
+from imagewright.platforms import PATTERN
 from imagewright.references import InvalidReferenceError, Reference
 
-_PLATFORM = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 
 
 def _check_platform(text: str) -> str:
-    if not re.fullmatch(_PLATFORM, text):
+    if not re.fullmatch(PATTERN, text):
         raise ValueError(f"`{text}` is no platform, such as `linux/amd64` or `linux/arm64/v8`")
     return text
 
@@ -47,7 +47,7 @@ def _check_template(text: str) -> str:
     return text
 
 
-Platform = Annotated[str, AfterValidator(_check_platform), Field(json_schema_extra={"pattern": _PLATFORM})]
+Platform = Annotated[str, AfterValidator(_check_platform), Field(json_schema_extra={"pattern": PATTERN})]
 Registry = Annotated[str, AfterValidator(_check_registry)]
 RegistryHost = Annotated[str, AfterValidator(_check_registry_host)]
 RegistryKind = Literal["distribution", "ghcr", "gitlab", "dockerhub", "ecr", "harbor", "google", "zot", "unknown"]

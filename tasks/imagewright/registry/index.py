@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imagewright.errors import RegistryError
+from imagewright.platforms import normal
 from imagewright.references import is_digest
 from imagewright.registry.model import (
     INDEX_TYPES,
@@ -51,7 +52,7 @@ def assemble(place: Place, digests: Mapping[str, str]) -> Manifest:
     has it. RegistryError where one is not there, or is something else than it is said to be; ValueError for no
     digests, or a platform in two spellings.
     """
-    if not digests or len({normal_platform(one) for one in digests}) < len(digests):
+    if not digests or len({normal(one) for one in digests}) < len(digests):
         raise ValueError(f"no set of platforms: {', '.join(digests)}")
     parts = place.registry.concurrently(lambda item: _read(place, *item), digests.items())
     attestations = [one for part in parts for one in part.attestations]
@@ -62,28 +63,12 @@ def assemble(place: Place, digests: Mapping[str, str]) -> Manifest:
 
 
 def images_at(place: Place, digest: str) -> dict[str, str]:
-    """The images of a digest by platform, in the spelling of `normal_platform`; nothing where it is not there."""
+    """The images of a digest by platform, in their usual spelling; nothing where it is not there."""
     top = place.registry.manifest(place.repository, digest)
     if top is None or top.is_index:
         return _images(top) if top else {}
     config = place.registry.config(place.repository, top.config.digest) if top.config else None
-    return {normal_platform(platform_text(config)): digest} if config else {}
-
-
-def normal_platform(platform: str) -> str:
-    """`linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7` (containerd/platforms, normalizeArch)."""
-    system, _, rest = platform.lower().partition("/")
-    architecture, _, variant = rest.partition("/")
-    match architecture, variant:
-        case ("amd64", "v1") | ("arm64", "8" | "v8" | "v8.0"):
-            variant = ""
-        case "arm64", "9" | "9.0" | "v9.0":
-            variant = "v9"
-        case "arm", "" | "7":
-            variant = "v7"
-        case "arm", "5" | "6" | "8":
-            variant = f"v{variant}"
-    return "/".join(filter(None, (system, architecture, variant)))
+    return {normal(platform_text(config)): digest} if config else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +118,7 @@ def _entry(place: Place, platform: str, image: Manifest) -> dict[str, Any]:
         raise RegistryError(
             f"it is an image for {platform_text(config)}, and not for {platform}", where=where, hint=_AGAIN
         )
-    named = {**platform_document(normal_platform(platform))}
+    named = {**platform_document(normal(platform))}
     if named["os"] == "windows":  # which runs an image only where this fits
         named |= {key: config[key] for key in ("os.version", "os.features") if config.get(key)}
     order = ("architecture", "os", "os.version", "os.features", "variant")
@@ -146,7 +131,7 @@ def _entry(place: Place, platform: str, image: Manifest) -> dict[str, Any]:
 
 
 def _images(index: Manifest) -> dict[str, str]:
-    return {normal_platform(str(one.platform)): one.digest for one in index.manifests if _is_image(one)}
+    return {normal(str(one.platform)): one.digest for one in index.manifests if _is_image(one)}
 
 
 def _is_image(entry: Descriptor) -> bool:
@@ -154,7 +139,7 @@ def _is_image(entry: Descriptor) -> bool:
 
 
 def _is_same(one: str | None, other: str) -> bool:
-    return one is not None and normal_platform(one) == normal_platform(other)
+    return one is not None and normal(one) == normal(other)
 
 
 def _index(entries: Sequence[Mapping[str, Any]]) -> Manifest:

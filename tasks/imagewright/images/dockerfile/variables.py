@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from imagewright.platforms import normalized
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -135,23 +137,6 @@ def is_platform(text: str) -> bool:
     """Whether `FROM --platform=` takes the text (containerd/platforms `Parse`)."""
     parts = text.split("/")
     return len(parts) <= 3 and all(re.fullmatch(r"[A-Za-z0-9_.-]+(\([^/]*\))?", part) for part in parts)
-
-
-def normalized(platform: str) -> tuple[str, str, str]:
-    """os, architecture and variant as containerd/platforms `Normalize` spells them."""
-    system, architecture, variant = (*platform.lower().split("/"), "", "")[:3]
-    architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}.get(
-        architecture, architecture
-    )
-    if architecture == "armhf":
-        return system, "arm", "v7"
-    if architecture == "armel":
-        return system, "arm", "v6"
-    if architecture == "arm":
-        variant = {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"}.get(variant, variant)
-    if variant in {"amd64": ("v1",), "arm64": ("8", "v8", "v8.0"), "386": (variant,)}.get(architecture, ()):
-        variant = ""
-    return system, architecture, variant
 
 
 def _joined(*parts: str) -> str:
