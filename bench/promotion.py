@@ -34,6 +34,7 @@ from imagewright.registry.model import (
 )
 from imagewright.services import programs
 from imagewright.services.places import Places
+from imagewright.services.registry import ENV
 
 PLATFORMS = ("amd64", "arm64")
 LAYERS, LAYER_BYTES = 4, 50_000_000  # of each platform
@@ -103,7 +104,10 @@ def promotion_rows(scratch: Path, ending: ExitStack) -> Mapping[str, Callable[[]
 
 
 def started(folder: Path, ending: ExitStack) -> Place:
-    """A registry of its own below `folder`; `ending` stops it. CannotRunError where it does not start."""
+    """A registry of its own below `folder`, run as the local service is; `ending` stops it.
+
+    CannotRunError where it does not start.
+    """
     folder.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
@@ -124,7 +128,7 @@ def started(folder: Path, ending: ExitStack) -> Place:
             [program, "serve", str(folder / "config.yml")],
             stdout=log,
             stderr=log,
-            env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
+            env={**os.environ, **ENV},
         )
     ending.callback(child.wait)
     ending.callback(child.terminate)

@@ -60,3 +60,11 @@ print(*{"click", "rich", "pygments"} & sys.modules.keys())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_what_carries_builds_out_loads_no_models() -> None:
+    code = (
+        "import sys, imagewright.cli.apply, imagewright.cli.planning; print(*{'pydantic', 'rich'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.services import credentials, docker_folders
+from imagewright.services import credentials
 from imagewright.services.docker_config import docker_config as folder_for
 from imagewright.services.model import Secrets
 from imagewright.services.places import Places
+from imagewright.tools import buildx_plugin
 
 SECRETS = Secrets("imagewright", "a-long-random-password")
 
@@ -19,7 +20,7 @@ SECRETS = Secrets("imagewright", "a-long-random-password")
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A user without buildx, on whose PATH there is one that is no plugin."""
-    monkeypatch.setattr(docker_folders, "_SYSTEM", (tmp_path / "none",))
+    monkeypatch.setattr(buildx_plugin, "_SYSTEM", (tmp_path / "none",))
     (tmp_path / "bin").mkdir()
     buildx = tmp_path / "bin/buildx"
     buildx.write_text(

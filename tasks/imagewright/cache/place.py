@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imagewright.cache.store import S3Store, connect
-from imagewright.config.build_models import LOCAL
+from imagewright.config.words import LOCAL
 from imagewright.errors import ConfigError, EnvironmentMissingError
 from imagewright.services.credentials import s3_environment
 

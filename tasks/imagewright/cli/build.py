@@ -50,6 +50,7 @@ def build(
     **options: Any,
 ) -> None:
     """Build images and what they are built on, and push them."""
+    gc.disable()  # as in `build-changed`
     from imagewright.cli.planning import bake_options, named_plan, show_plan
     from imagewright.events.local import ByHand
 
@@ -62,6 +63,7 @@ def build(
         return
     from imagewright.cli.apply import apply_and_report
 
+    gc.enable()
     apply_and_report(project, made, asked, bake_options(project, asked), as_json=json)
 
 

@@ -102,7 +102,7 @@ def _of_images(project: Project) -> Iterator[Check]:
 
 
 def _of_cache(project: Project) -> Iterator[Check]:
-    from imagewright.config.build_models import LOCAL
+    from imagewright.config.words import LOCAL
     from imagewright.services.doctor import Check
 
     settings = project.settings.cache

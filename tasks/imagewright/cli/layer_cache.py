@@ -12,8 +12,8 @@ from imagewright.builds.caches import CacheLines, Mode, Warn
 from imagewright.builds.failure import CACHE_HINT, cache_trouble, is_lost_blob
 from imagewright.cache.scopes import scopes
 from imagewright.cache.use import Cached, lines_of
-from imagewright.config.build_models import LOCAL
 from imagewright.config.durations import parse_duration
+from imagewright.config.words import LOCAL
 from imagewright.errors import EnvironmentMissingError
 
 if TYPE_CHECKING:

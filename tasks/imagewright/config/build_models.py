@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from imagewright.config.sections import Platform, Section, SomeTime
 from imagewright.config.sizes import check_size
-
-LOCAL = "local"  # the S3 store of this machine's services
+from imagewright.config.words import LOCAL
 
 _KEYS_IN_URL = re.compile(r"//[^/@]*@")
 _REFERENCE_PLACEHOLDERS = {"{registry}", "{repository}", "{key}"}

@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagewright.services.docker_folders import PLUGIN, PLUGINS, buildx_plugin, docker_folder
+from imagewright.services.docker_folders import buildx_plugin, docker_folder
+from imagewright.tools.buildx_plugin import PLUGIN, PLUGINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

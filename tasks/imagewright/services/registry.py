@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 _NAME = "registry"
 _API_HEADER = "docker-distribution-api-version"
 _OPEN, _LOCKED = 200, 401
-# Version 3 traces to an OpenTelemetry collector on localhost unless told otherwise.
-_ENV = {"OTEL_TRACES_EXPORTER": "none"}
+ENV = {
+    # Version 3 traces to an OpenTelemetry collector on localhost unless told otherwise.
+    "OTEL_TRACES_EXPORTER": "none",
+    # It reads each blob, however small, through a buffer of 4 MiB (registry/storage/filereader.go): with Go's default
+    # of 100 it collects garbage after every second request, which is half of its work. Peak: 200 MB instead of 85.
+    "GOGC": "400",
+}
 
 
 def _config(data: str, htpasswd: str, address: str) -> str:
@@ -47,7 +52,7 @@ def _prepare(places: Places, programs: Mapping[str, Provided], secrets: Secrets)
     address = f"{f'[{host}]' if ':' in host else host}:{places.registry_port}"
     return Launch(
         argv=(str(programs[_NAME].path), "serve", str(folder / "config.yml")),
-        env=_ENV,
+        env=ENV,
         files={
             "config.yml": _config(str(folder / "data"), str(folder / "htpasswd"), address),
             "htpasswd": _htpasswd(secrets),
@@ -62,7 +67,7 @@ def _container(_places: Places, secrets: Secrets) -> Container:
         args=("serve", "/etc/distribution/config.yml"),
         port=5000,
         mounts={"config.yml": "/etc/distribution/config.yml", "htpasswd": "/etc/htpasswd", "data": "/data"},
-        env=_ENV,
+        env=ENV,
         files={"config.yml": _config("/data", "/etc/htpasswd", ":5000"), "htpasswd": _htpasswd(secrets)},
         folders=("data",),
     )

@@ -1,8 +1,8 @@
 """The one door to docker and buildx.
 
 python-on-whales makes the calls that it has the options for; `bake` streams no rawjson progress there, and `create`
-knows no nodes, so these have command lines of our own. No value of a secret is ever part of a command line: values
-travel in the environment.
+knows no nodes, so these have command lines of our own, which call the plugin without docker where that is the same
+(tools/buildx_plugin.py). No value of a secret is ever part of a command line: values travel in the environment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from imagewright.errors import EnvironmentMissingError
-from imagewright.tools import buildx_inspect, buildx_store, process
+from imagewright.tools import buildx_inspect, buildx_plugin, buildx_store, process
 
 if TYPE_CHECKING:
     from python_on_whales.components.buildx.cli_wrapper import BuildxCLI
@@ -167,10 +167,11 @@ class Docker:
             file.write_bytes(program)
             file.chmod(0o755)
             Path(folder, "Dockerfile").write_text('FROM scratch\nCOPY program /\nRUN ["/program"]\n')
-            command = [*self._command(), "buildx", "build", "--builder", builder, "--platform", platform]
+            buildx = self._plugin()
+            command = [*buildx.args, "build", "--builder", builder, "--platform", platform]
             command += ["--no-cache", "--provenance=false", "--output", "type=cacheonly", "--progress", "plain", folder]
             try:
-                tried = process.run(command, seconds=_TRY_SECONDS)
+                tried = process.run(command, env=buildx.env, seconds=_TRY_SECONDS)
             except subprocess.TimeoutExpired:
                 return None
         if tried.code == 0:
@@ -196,7 +197,8 @@ class Docker:
         Each line of BuildKit's progress (rawjson) and of buildx's own text goes to `on_line` as it comes; the result
         (`containerimage.digest`) is written to `metadata`. CanceledError after `cancel`.
         """
-        command = [*self._command(), "buildx", "bake", "--file", str(file), "--metadata-file", str(metadata)]
+        buildx = self._plugin()
+        command = [*buildx.args, "bake", "--file", str(file), "--metadata-file", str(metadata)]
         command += ["--progress", "rawjson", "--builder", builder, target]
         started: list[subprocess.Popen[bytes]] = []
 
@@ -208,7 +210,7 @@ class Docker:
                 started.append(child)
             on_start(partial(_signal, child, signal.SIGINT))
 
-        environment = {**_BAKE_ENVIRONMENT, **(env or {})}
+        environment = {**_BAKE_ENVIRONMENT, **(env or {}), **buildx.env}
         try:
             code = process.stream(command, on_line, cwd=cwd, env=environment, on_start=register)
         finally:
@@ -235,8 +237,9 @@ class Docker:
 
     def _ask(self, *command: str, env: Mapping[str, str] | None = None) -> str:
         """What a command of buildx prints. EnvironmentMissingError where it fails, in buildx's words."""
+        buildx = self._plugin()
         try:
-            done = process.run([*self._command(), "buildx", *command], env=env, seconds=_ASK_SECONDS)
+            done = process.run([*buildx.args, *command], env={**(env or {}), **buildx.env}, seconds=_ASK_SECONDS)
         except subprocess.TimeoutExpired:
             raise EnvironmentMissingError(
                 f"docker buildx {command[0]} does not end within {_ASK_SECONDS} seconds",
@@ -252,6 +255,11 @@ class Docker:
         if docker is None:
             raise EnvironmentMissingError("docker is not installed", hint=DOCKER_HINT)
         return [docker, *(["--config", str(self._config)] if self._config else [])]
+
+    def _plugin(self) -> buildx_plugin.Call:
+        """How buildx is called."""
+        docker, *options = self._command()
+        return buildx_plugin.call(docker, options, config=self.config, environ=self._environ)
 
     @property
     def _config(self) -> Path | str | None:

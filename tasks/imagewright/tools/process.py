@@ -51,7 +51,7 @@ def run(
     """Run to the end and capture both streams; `env` is added to this process's own environment (None takes a
     variable out of it).
 
-    A program that is not there is an EnvironmentMissingError; any exit code is the caller's to judge. `seconds` is
+    A program that cannot be started is an EnvironmentMissingError; any exit code is the caller's to judge. `seconds` is
     a limit: past it the process group is ended, and `subprocess.TimeoutExpired` raised. Where the output `is_long` it
     goes to a file in memory: a pipe gives it in small pieces, and a thread waits for its turn with each.
     """
@@ -70,7 +70,7 @@ def stream(
     on_line: Callable[[str], None],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     on_start: Callable[[subprocess.Popen[bytes]], None] = lambda _child: None,
 ) -> int:
     """Run to the end, handing each line of standard error and output, as it comes, to `on_line`; the exit code.
@@ -112,11 +112,12 @@ def _started(
             stderr=subprocess.STDOUT if merge else subprocess.PIPE,
             start_new_session=True,  # the terminal's Ctrl-C comes to us alone: we end the child in our own order
         )
-    except FileNotFoundError as error:
+    except OSError as error:
         if cwd is not None and not cwd.is_dir():
             raise
+        why = "is not installed" if isinstance(error, FileNotFoundError) else f"cannot be executed: {error.strerror}"
         raise EnvironmentMissingError(
-            f"{args[0]} is not installed", hint="`invoke doctor` lists what is needed and how to get it"
+            f"{args[0]} {why}", hint="`invoke doctor` lists what is needed and how to get it"
         ) from error
     try:
         yield child
