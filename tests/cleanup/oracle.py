@@ -127,11 +127,9 @@ class Oracle:
             return rule.forever or when is None or self.in_grace(one) or young
 
         def ranked(one: str) -> bool:
-            needs = rule.sort == "date" or rule.younger is not None or bool(self.policy.grace)
+            # What has no date is kept whatever else it could be ranked by, and takes nobody's place.
             members = [other for other in group if other == one or self.contains(one, other)]
-            return any(self.own_score(rule, group, other) for other in members) and not (
-                needs and self.date(one) is None
-            )
+            return self.date(one) is not None and any(self.own_score(rule, group, other) for other in members)
 
         def alone(one: str) -> bool:
             if by_age(one):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from imagewright.cleanup.look import held
 from imagewright.cleanup.model import RepositoryPlan, Verdict
+from imagewright.cleanup.needs import held
 from imagewright.cleanup.vendors.model import Capabilities
 from imagewright.registry.model import (
     DOCKER_LIST,

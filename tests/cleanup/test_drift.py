@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from imagewright.cleanup.drift import blocked, drift
+from imagewright.cleanup.drift import drift
 from imagewright.cleanup.model import RepositoryPlan
 from imagewright.cleanup.plan import plan_repository
-from tests.cleanup.pictures import NOW, World, digest, keeping
+from tests.cleanup.pictures import NOW, World, beside, digest, keeping
 
 
 @pytest.fixture
@@ -62,23 +62,35 @@ def test_a_new_image_shares_a_part(world: World, plan: RepositoryPlan) -> None:
     world.put("newest", "3.0", kind="index", children=("part",), age=0)
     picture = world.picture()
     assert "3.0 is new, and needs what would be deleted" in drift(plan, picture)
-    assert blocked(digest("part"), plan, picture) == (
-        f"the index {digest('newest')[:19]} has {digest('part')[:19]} as a part"
-    )
-    assert blocked(digest("old"), plan, picture) is None
+    assert f"the index {digest('newest')[:19]} has {digest('part')[:19]} as a part" in drift(plan, picture)
 
 
-def test_a_new_signature_of_what_goes(world: World, plan: RepositoryPlan) -> None:
-    world.put("signature", "signed", kind="referrer", subject="old")
+@pytest.mark.parametrize("about", ["old", "part"])
+@pytest.mark.parametrize("tag", ["signed", "beside", None])
+def test_a_new_signature_of_what_goes(world: World, plan: RepositoryPlan, about: str, tag: str | None) -> None:
+    tags = () if tag is None else (beside(about),) if tag == "beside" else (tag,)
+    world.put("signature", *tags, kind="referrer", subject=about)
+    assert any(f"is new, and speaks about {digest(about)[:19]}" in why for why in drift(plan, world.picture()))
+
+
+def test_a_new_list_of_what_refers_to_what_goes(world: World, plan: RepositoryPlan) -> None:
+    world.put("signature", kind="referrer", subject="old")
+    world.put("list", beside("old", ""), kind="artifact", children=("signature",))
+    assert f"{beside('old', '')} is new, and speaks about {digest('old')[:19]}" in drift(plan, world.picture())
+
+
+def test_a_new_signature_of_what_stays(world: World, plan: RepositoryPlan) -> None:
+    world.put("signature", beside("new"), kind="referrer", subject="new")
     assert drift(plan, world.picture()) == ()
 
 
-def test_only_the_plan_is_carried_out(world: World, plan: RepositoryPlan) -> None:
-    picture = world.picture()
-    assert blocked(digest("new"), plan, picture) == f"{digest('new')[:19]} is not in the plan"
-    assert blocked(digest("old"), plan, picture) is None
-    world.tags["other"] = digest("old")
-    assert blocked(digest("old"), plan, world.picture()) == f"other points to {digest('old')[:19]}"
+def test_a_signature_that_was_kept_without_its_image_is_not_new(world: World) -> None:
+    world.put("signature", beside("old"), kind="referrer", subject="old")
+    policy = keeping(1, protect=(beside("old"),))
+    plan = plan_repository(world.picture(), policy, now=NOW, deletes_tags=True)
+    assert digest("old") in plan.manifests
+    assert beside("old") in plan.roots
+    assert drift(plan, world.picture()) == ()
 
 
 def test_another_repository_and_problems(world: World, plan: RepositoryPlan) -> None:

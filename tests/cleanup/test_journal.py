@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagewright.cleanup.journal import Entry, Journal, read_journal
+from imagewright.cleanup.journal import Entry, Journal, finish, read_journal, unfinished
 from imagewright.cleanup.lease import lease
 from imagewright.errors import EnvironmentMissingError, RegistryError, UsageError
 from imagewright.registry.model import OCI_MANIFEST, Manifest, digest_of
@@ -106,3 +106,29 @@ def test_one_lease_a_repository(tmp_path: Path) -> None:
         pass
     with lease(tmp_path, "r/a"):
         pass
+
+
+class TestUnfinished:
+    def test_what_was_to_be_deleted_until_it_is_done(self, tmp_path: Path) -> None:
+        planned = (MANIFEST.digest, "sha256:" + "1" * 64)
+        with Journal.create(tmp_path, "r/app", NOW, manifests=planned) as journal:
+            assert unfinished(tmp_path, "r/app") == {journal.path: frozenset(planned)}
+        finish(journal.path)
+        assert unfinished(tmp_path, "r/app") == {}
+        assert read_journal(journal.path).planned == frozenset(planned)
+
+    def test_of_other_repositories_and_of_none(self, tmp_path: Path) -> None:
+        with (
+            Journal.create(tmp_path, "r/app-two", NOW, manifests=[MANIFEST.digest]),
+            Journal.create(tmp_path, "r/app", NOW),  # with nothing but tags
+        ):
+            assert unfinished(tmp_path, "r/app") == {}
+            assert len(unfinished(tmp_path, "r/app-two")) == 1
+        assert unfinished(tmp_path / "none", "r/app") == {}
+
+    def test_a_damaged_one_is_passed_over(self, tmp_path: Path) -> None:
+        with Journal.create(tmp_path, "r/app", NOW, manifests=[MANIFEST.digest, "../../x"]) as journal:
+            pass
+        assert unfinished(tmp_path, "r/app") == {journal.path: frozenset([MANIFEST.digest])}
+        journal.path.write_bytes(journal.path.read_bytes()[:-9])
+        assert unfinished(tmp_path, "r/app") == {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagewright.cleanup.look import Look, held
+from imagewright.cleanup.look import Look
 from imagewright.cleanup.model import Stored
+from imagewright.cleanup.needs import held
 from imagewright.cleanup.read import read_picture
 from imagewright.errors import RegistryError
 from imagewright.registry.copy import Place
@@ -97,18 +99,60 @@ def test_a_repository_that_is_not_known_any_more(memory: Memory, stock: Stock, f
 def test_many_tags_are_all_asked_for_now_and_then(memory: Memory, stock: Stock, folder: Path) -> None:
     one = stock.image("one", "t0")
     memory.tags |= {(REPOSITORY, f"t{number}"): one.digest for number in range(200)}
-    moments = iter([1000.0, 1001.0, 1029.0, 1031.0, 1031.0, 1032.0])  # a full look asks twice but for the first
+    # A full look asks twice: the first takes 20 s, the second 2 s, and that is believed for 6 s.
+    moments = iter([1000.0, 1020.0, 1021.0, 1050.0, 1051.0, 1053.0, 1059.0, 1060.0, 1061.0, 1062.0])
     look = Look(stock.place, picture_of(stock, folder), [], clock=lambda: next(moments))
     counts = []
-    for _ in range(4):
+    for _ in range(6):
         memory.log.clear()
         look.again()
         counts.append(memory.methods()["HEAD"])
-    assert counts == [200, 0, 0, 200]
+    assert counts == [200, 0, 0, 200, 0, 200]
     memory.tags[REPOSITORY, "new"] = one.digest
     memory.log.clear()
     look.again()
     assert memory.methods()["HEAD"] == 1
+
+
+def test_a_new_tag_with_nothing_under_it_is_not_passed_over(memory: Memory, stock: Stock, folder: Path) -> None:
+    old = stock.image("old", "1")
+    look = Look(stock.place, picture_of(stock, folder), ["1"])
+    memory.tags[REPOSITORY, "new"] = "sha256:" + "0" * 64
+    with pytest.raises(RegistryError, match="has nothing under it"):
+        look.again()
+    memory.tags[REPOSITORY, "new"] = old.digest
+    look.again()
+    assert look.tags["new"] == old.digest
+
+
+def test_what_the_registry_lists_as_new_about_a_manifest(memory: Memory, stock: Stock, folder: Path) -> None:
+    memory.lists_referrers = True
+    old, other = stock.image("old", "1"), stock.image("other", "2")
+    known = stock.referrer(old, "known")
+    planned = stock.referrer(other, "planned")
+    picture = picture_of(stock, folder)
+    picture = replace(picture, manifests={one: of for one, of in picture.manifests.items() if one != planned.digest})
+    look = Look(stock.place, picture, ["1", "2"], planned=[planned.digest])
+    look.again()
+    for one in (old, other):
+        look.ask_about(one.digest)
+    assert look.news() == frozenset()
+    stock.referrer(old, "new")
+    look.ask_about(old.digest)
+    assert look.news() == {old.digest}
+    assert known.digest in look.manifests
+    memory.lists_referrers = False
+    with pytest.raises(RegistryError, match="no list of referrers any more"):
+        look.ask_about(old.digest)
+
+
+def test_a_registry_without_lists_of_referrers_is_asked_once(memory: Memory, stock: Stock, folder: Path) -> None:
+    old = stock.image("old", "1")
+    look = Look(stock.place, picture_of(stock, folder), ["1"])
+    memory.log.clear()
+    for _ in range(3):
+        look.ask_about(old.digest)
+    assert len(memory.log) == 1
 
 
 def test_what_is_not_there_is_told(stock: Stock, folder: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imagewright.cleanup.model import Policy, RepositoryPlan, Rule, Sort, Use
+from imagewright.cleanup.model import Picture, Policy, RepositoryPlan, Rule, Sort, Use
 from imagewright.cleanup.plan import plan_repository
 from imagewright.errors import UsageError
 from tests.cleanup.pictures import DAY, HERE, NOW, World, beside, digest, keeping
@@ -482,6 +482,15 @@ def test_manifests_without_a_tag(untagged: timedelta | None, goes: bool) -> None
     }
 
 
+@pytest.mark.parametrize(("minutes", "goes"), [(30, False), (90, True)])
+def test_what_is_just_being_published_has_no_tag_yet(minutes: int, goes: bool) -> None:
+    world = numbered(1)
+    world.lists_untagged = True
+    world.put("loose", pushed=NOW - timedelta(minutes=minutes))
+    found = plan(world, keeping(1, untagged=timedelta(0)))
+    assert found.manifests == ((digest("loose"),) if goes else ())
+
+
 def test_what_was_not_read_is_told_with_the_first_of_all_problems() -> None:
     picture = replace(numbered(3).picture(), problems=("v1: 500", "v2: 404"))
     found = plan_repository(picture, keeping(1, protect=("x*",)), now=NOW, deletes_tags=True)
@@ -513,3 +522,58 @@ def test_a_thousand_tags() -> None:
     assert len(found.verdicts) == 1_000
     assert len(found.tags) == 990
     assert len(found.manifests) == 990 + 2 * 49
+
+
+class TestLeftOver:
+    """What an earlier cleanup was to delete, and was killed before it did."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World(lists_referrers=False)
+        world.put("left part", age=50)
+        world.put("attestation", kind="artifact")
+        world.put("left", kind="index", children=("left part", "attestation"), age=50)
+        world.put("kept", "2.0", age=1)
+        return world
+
+    @staticmethod
+    def picture(world: World, *left: str, gone: tuple[str, ...] = ()) -> Picture:
+        seen = world.picture(*map(digest, (*left, *gone)))
+        below = {child for name in left for child in world.manifests[digest(name)].children}
+        loose = {*map(digest, left), *below} - set(seen.tags.values())
+        return replace(seen, untagged=frozenset(loose), left=frozenset({*map(digest, left), *below}))
+
+    def test_goes_with_the_next_one(self, world: World) -> None:
+        plan = plan_repository(self.picture(world, "left"), keeping(1), now=NOW, deletes_tags=True)
+        assert plan.manifests[0] == digest("left")
+        assert set(plan.manifests) == {digest(one) for one in ("left", "left part", "attestation")}
+        assert {one.rule for one in plan.verdicts if one.tag is None} == {"left over"}
+
+    def test_stays_where_somebody_needs_it(self, world: World) -> None:
+        use = Use(reference=digest("left"), where="deploy.yaml:1")
+        plan = plan_repository(self.picture(world, "left"), keeping(1), [use], now=NOW, deletes_tags=True)
+        assert plan.manifests == ()
+        protected = keeping(1, protect=(digest("left"),))
+        assert plan_repository(self.picture(world, "left"), protected, now=NOW, deletes_tags=True).manifests == ()
+
+    def test_stays_where_an_image_has_it_by_now(self, world: World) -> None:
+        world.put("new", "3.0", kind="index", children=("left part",), age=0)
+        plan = plan_repository(self.picture(world, "left"), keeping(2), now=NOW, deletes_tags=True)
+        assert set(plan.manifests) == {digest("left"), digest("attestation")}
+
+    @pytest.mark.parametrize("deletes_tags", [True, False])
+    def test_a_signature_goes_after_its_image(self, world: World, deletes_tags: bool) -> None:
+        world.put("signature", beside("deleted"), kind="referrer", subject="deleted")
+        picture = self.picture(world, "signature", gone=("deleted",))
+        plan = plan_repository(picture, keeping(1), now=NOW, deletes_tags=deletes_tags)
+        assert plan.tags == (beside("deleted"),)
+        assert plan.manifests == (digest("signature"),)
+
+    def test_a_signature_of_what_was_never_seen_stays(self, world: World) -> None:
+        world.put("signature", beside("elsewhere"), kind="referrer", subject="elsewhere")
+        for picture in (
+            self.picture(world, "signature"),  # nobody has looked for what it speaks about
+            replace(self.picture(world, "signature", gone=("elsewhere",)), left=frozenset()),
+        ):
+            plan = plan_repository(picture, keeping(1), now=NOW, deletes_tags=True)
+            assert plan.tags == plan.manifests == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,10 +22,10 @@ from tests.cleanup.stock import NOW, Stock
 from tests.registry.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from imagewright.cleanup.vendors.model import Deleter, KeptError, Listing
+    from imagewright.cleanup.vendors.model import Deleter, Listing
     from imagewright.registry.client import Registry
     from tests.cli.conftest import Invoke
 
@@ -62,9 +62,6 @@ class MemoryDoor:
         assert self.memory.tags[self.repository, tag] == self.tags[tag]
         del self.memory.tags[self.repository, tag]
         return Deletion.DONE
-
-    def delete_tags(self, tags: Sequence[str]) -> Mapping[str, Deletion | KeptError]:
-        return {tag: self.delete_tag(tag) for tag in tags}
 
     def delete_manifest(self, digest: str) -> Deletion:
         assert digest in self.manifests
@@ -176,6 +173,16 @@ class TestTheOneWhoIsAsked:
             world.cleaning(doors, yes=False, dry_run=False, as_json=False, keep="2").clean()
         assert len(world.tags()) == 4
         assert "nothing was deleted" in capsys.readouterr().err
+
+    def test_is_told_what_takes_minutes(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+        world.can = replace(ALL, kind="gitlab")
+        versions(world.stock("app"), 99)
+        world.answer = False
+        with world.doors() as doors:
+            world.cleaning(doors, yes=False, dry_run=False, as_json=False, keep="2", max_share="1").clean()
+        assert world.asked[0].endswith(", about 1 min? [y/N] ")
+        assert "97 of 99 tags and 97 manifests to delete" in (said := capsys.readouterr().err)
+        assert "; it takes about 1 min\n" in said
 
     def test_nobody_is_asked_for_json(self, world: World) -> None:
         versions(world.stock("app"))

@@ -30,6 +30,8 @@ class Proxy:
     choose: Callable[[str, str], Fault | None] = lambda _method, _path: None
     before: Callable[[str, str], None] = lambda _method, _path: None
     after: Callable[[str, str], None] = lambda _method, _path: None
+    sent_as: Callable[[str], str] = lambda path: path  # what the registry is asked instead
+    edit: Callable[[str, dict[str, str], bytes], bytes] = lambda _path, _headers, content: content  # may change both
     log: list[tuple[str, str, Fault | None]] = field(default_factory=list)
     said: bytes = b'{"errors":[{"code":"FAULT","message":"injected"}]}'  # the body of an injected answer
 
@@ -79,7 +81,7 @@ def proxy(upstream: str) -> Iterator[Proxy]:
 
     server = _Server(("127.0.0.1", 0), Handler)
     made.host = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield made
@@ -120,7 +122,7 @@ def answer(handler: BaseHTTPRequestHandler, proxy: Proxy) -> None:
     connection = http.client.HTTPConnection(proxy.upstream, timeout=30)
     try:
         sent = {name: value for name, value in handler.headers.items() if name.lower() not in _NOT_PASSED_ON}
-        connection.request(handler.command, handler.path, body or None, sent)
+        connection.request(handler.command, proxy.sent_as(handler.path), body or None, sent)
         response = connection.getresponse()
         content = response.read()
         headers = {name: value for name, value in response.getheaders() if name.lower() not in _NOT_PASSED_ON}
@@ -130,6 +132,7 @@ def answer(handler: BaseHTTPRequestHandler, proxy: Proxy) -> None:
     finally:
         connection.close()
     proxy.after(handler.command, handler.path)
+    content = proxy.edit(handler.path, headers, content)
     if fault == "lost":
         handler.close_connection = True
         return

@@ -12,13 +12,18 @@ import sys
 import tarfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from imagewright.cleanup.journal import Journal
 from imagewright.registry.client import Registry
-from imagewright.registry.model import OCI_CONFIG, OCI_MANIFEST, Blob, Manifest, digest_of
+from imagewright.registry.copy import Place
+from imagewright.registry.model import OCI_CONFIG, OCI_MANIFEST, Blob, Deletion, Manifest, digest_of
 from imagewright.registry.oci import OciImage, image_from_tar, push_image
+from tests.cleanup.stock import Stock
+from tests.e2e.test_cleanup_accidents import new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,7 +145,7 @@ def test_what_is_old_goes_and_what_is_needed_stays(site: Site) -> None:
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
     assert rows["TAG"] == ["TAG", "DIGEST", "AGE", "SIZE", "PLAN", "RULE", "WHY"]
     assert {tag for tag, row in rows.items() if "delete" in row} == {"1.1", "1.3"}
-    assert "verified: all of 4 kept tags is there" in done.stderr
+    assert "verified: 4 kept tags, and everything" in done.stderr
     assert "deleted 2 tags" in done.stderr
 
 
@@ -268,9 +273,79 @@ def test_what_was_deleted_is_put_back(site: Site) -> None:
     site.run("cleanup", "--verify")
 
 
+def test_what_a_killed_run_has_left_goes_with_the_next(site: Site, isolated: Isolated) -> None:
+    five(site)
+    site.run("cleanup", "--keep", "2", "--plan", "plan.json")
+    (plan,) = json.loads((site.root / "plan.json").read_text())["repositories"]
+    journals = isolated.places.state / "cleanup/journals"
+    with Journal.create(journals, site.repository(), datetime.now(UTC), manifests=plan["manifests"]) as journal:
+        killed = journal.path
+    with Registry(site.served.host) as registry:
+        path = f"{site.name}/app"
+        for tag in plan["tags"]:
+            if registry.delete_tag(path, tag) is Deletion.UNSUPPORTED:
+                registry.delete_manifest(path, site.digest(tag) or "")
+    left = [one for one in plan["manifests"] if site.digest(one)]
+    assert left
+
+    shown = site.cleaned("--keep", "2")
+    assert sorted(shown["manifests"]) == sorted(left)
+    assert {one["rule"] for one in shown["delete"]} == {"left over"}
+    assert site.cleaned("--keep", "2", "--yes")["verified"] is True
+
+    assert [one for one in left if site.digest(one)] == []
+    assert not killed.with_suffix(".done").exists()
+    assert site.cleaned("--keep", "2")["delete"] == []
+    assert killed.with_suffix(".done").exists(), "it is not asked for again"
+    site.run("cleanup", "--verify")
+
+
+@pytest.mark.parametrize("what", ["index", "list of referrers"])
+def test_a_plan_is_refused_when_something_new_needs_what_would_go(site: Site, what: str) -> None:
+    five(site)
+    site.run("cleanup", "--keep", "2", "--plan", "plan.json")
+    with Registry(site.served.host) as registry:
+        old = registry.manifest(f"{site.name}/app", "1.1")
+        assert old
+        part = registry.manifest(f"{site.name}/app", old.manifests[0].digest)
+        assert part
+        new(Stock(Place(registry, f"{site.name}/app")), what, part if what == "index" else old)
+    before = site.tags()
+
+    done = site.run("cleanup", "--apply", "plan.json", "--yes", code=1)
+
+    assert "the registry is not as the plan has it" in done.stderr
+    assert "is new" in done.stderr
+    assert "make a new plan" in done.stderr
+    assert site.tags() == before
+    site.run("cleanup", "--verify")
+
+
+def test_a_plan_is_carried_out_anywhere(site: Site) -> None:
+    """Where it was made with --repository, there need not be any Dockerfile."""
+    for number in range(1, 5):
+        site.push(f"1.{number}", days=60 - number, name="gone")
+    (site.root / "Dockerfiles/Dockerfile.app").unlink()
+    (site.root / "Dockerfiles").rmdir()
+
+    site.run("cleanup", "--keep", "2", "--repository", site.repository("gone"), "--plan", "plan.json")
+    site.run("cleanup", "--apply", "plan.json", "--yes")
+    assert site.tags("gone") == {"1.3", "1.4"}
+    again = site.run("cleanup", "--apply", "plan.json", "--yes")
+
+    assert "deleted 0 tags and 0 manifests\n" in again.stderr, "nothing is said to be freed twice"
+
+
+def test_a_repository_that_is_not_there(site: Site) -> None:
+    said = site.run("cleanup", "--keep", "2", "--repository", site.repository("misspelled")).stderr
+    assert "it is empty, or there is no such repository" in said
+    said = site.run("cleanup", "--verify", "--repository", site.repository("misspelled")).stderr
+    assert "verified" not in said
+
+
 def test_verify_finds_what_is_missing(site: Site) -> None:
     five(site)
-    assert "verified: all of 6 tags" in site.run("cleanup", "--verify").stderr
+    assert "verified: 6 tags, and everything" in site.run("cleanup", "--verify").stderr
     with Registry(site.served.host) as registry:
         path = f"{site.name}/app"
         index = registry.manifest(path, "1.5")
@@ -413,6 +488,23 @@ def test_what_a_kept_image_is_built_on_stays(site: Site) -> None:
     assert site.tags() == {"new"}
     assert site.tags("base") == {"b2", "b4"}
     assert f"{site.repository()}:new, which is built on it" in done.stdout
+
+
+def test_a_plan_is_refused_when_an_image_is_built_on_what_would_go(site: Site) -> None:
+    site.dockerfile("base")
+    site.dockerfile("app", base=site.repository("base"))
+    bases = {f"b{number}": site.image(f"base {number}", 100 - number) for number in range(1, 5)}
+    with Registry(site.served.host) as registry:
+        for tag, base in bases.items():
+            push_image(registry, f"{site.name}/base", tag, [base])
+    args = ("--keep", "2", "--repository", site.repository("base"))
+    site.run("cleanup", *args, "--plan", "plan.json")
+    push_child(site, bases["b1"], "new", days=0)
+
+    done = site.run("cleanup", "--apply", "plan.json", "--yes", code=1)
+
+    assert f"{site.repository()}:new, which is built on it" in done.stderr
+    assert site.tags("base") == {"b1", "b2", "b3", "b4"}
 
 
 def test_sizes(site: Site) -> None:

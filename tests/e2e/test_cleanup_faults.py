@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imagewright.cleanup.carry_out import Done, carry_out
-from imagewright.cleanup.journal import Journal
+from imagewright.cleanup.inuse.scan import scan
+from imagewright.cleanup.journal import Journal, unfinished
+from imagewright.cleanup.model import Policy, Rule
+from imagewright.cleanup.plan import plan_repository
 from imagewright.cleanup.read import read_picture
 from imagewright.cleanup.sweep import sweep
 from imagewright.cleanup.undo import undo
 from imagewright.cleanup.verify import verify
+from imagewright.cli.cleanup_reading import InUse, Target, read
 from imagewright.errors import ImagewrightError
 from imagewright.registry.answer import Address, Answer, LostConnectionError
 from imagewright.registry.client import Registry
@@ -279,6 +283,8 @@ def test_a_registry_that_fails_once_is_told(site: Site) -> None:
     assert done.outcome.error is None
     assert not done.ok
     assert done.verified
+    assert done.journal
+    assert unfinished(done.journal.parent, str(site.faulty)) == {done.journal: frozenset(plan.manifests)}
 
 
 def test_a_deletion_without_an_answer_is_looked_at(site: Site) -> None:
@@ -292,7 +298,7 @@ def test_a_deletion_without_an_answer_is_looked_at(site: Site) -> None:
     assert site.left(plan) == []
 
 
-@pytest.mark.parametrize(("when", "then"), [("before", "again"), ("after", "undo"), ("after", "again")])
+@pytest.mark.parametrize(("when", "then"), [("before", "again"), ("after", "undo"), ("after", "anew")])
 def test_killed_at_each_deletion(site: Site, when: str, then: str) -> None:
     deletions = 0
     doomed = site.fill()
@@ -312,6 +318,11 @@ def test_killed_at_each_deletion(site: Site, when: str, then: str) -> None:
                 done = one.carry_out(plan, one.picture())
                 assert done.ok
                 assert one.left(plan) == []
+            elif then == "anew":  # with a plan of its own, as whoever has saved none does it
+                fresh, seen = _planned_anew(one)
+                done = one.carry_out(fresh, seen)
+                assert done.ok
+                assert set(one.left(plan)) <= {"0.8"}, "which is protected here, as the same image as stable"
             else:
                 (journal,) = (one.folder / "journals").iterdir()
                 restored = undo(journal, one.faulty)
@@ -338,6 +349,29 @@ def test_nothing_is_deleted_that_cannot_be_written_down(site: Site, monkeypatch:
         done = sweep(plan, picture, site.faulty, door, journal, deletes_tags=site.by_tag)
     assert "the journal cannot be written" in str(done.error)
     assert door.asked == []
+
+
+def _planned_anew(site: Site) -> tuple[RepositoryPlan, Picture]:
+    left = unfinished(site.folder / "journals", str(site.faulty))
+    target = Target(place=site.faulty)
+    read(
+        target,
+        InUse(scan=scan([], {str(site.faulty)})),
+        memory=site.folder / "anew",
+        now=NOW,
+        progress=lambda _done, _total: None,
+        left=frozenset[str]().union(*left.values()),
+    )
+    policy = Policy(
+        rules=(Rule(name="none", keep=0),),
+        protect=("2", "latest", "stable"),
+        max_share=1.0,
+        allow_keep_zero=True,
+    )
+    assert target.picture
+    plan = plan_repository(target.picture, policy, now=NOW, deletes_tags=site.by_tag)
+    assert plan.refused is None
+    return plan, target.picture
 
 
 def _elsewhere(site: Site, number: int) -> Site:

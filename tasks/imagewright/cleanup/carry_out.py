@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from imagewright.cleanup.journal import Journal
+from imagewright.cleanup.journal import Journal, finish
 from imagewright.cleanup.lease import lease
 from imagewright.cleanup.read import Progress, quiet
 from imagewright.cleanup.sweep import Outcome, Skipped, sweep
@@ -14,7 +14,7 @@ from imagewright.cleanup.verify import Breach, verify
 from imagewright.errors import ImagewrightError, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -75,12 +75,14 @@ def carry_out(
     leases: Path,
     now: datetime,
     plan_hash: str = "",
+    begun: Callable[[Path], object] = lambda _: None,
     progress: Progress = quiet,
 ) -> Done:
     """Delete what `plan` says, prove that all that it keeps is there, and put back what is not.
 
     Raises an ImagewrightError before anything is deleted: a refused plan, a picture with problems, another cleanup
     that runs, a registry that cannot delete, a journal that cannot be written. Later failures are in the result.
+    `begun` is told the journal before anything is deleted: whoever interrupts it needs that.
     """
     if plan.refused or picture.problems:
         why = plan.refused or "the repository could not be read: " + picture.problems[0]
@@ -92,7 +94,11 @@ def carry_out(
         raise RegistryError(
             "this registry is not one that we can delete from", where=plan.repository, hint="; ".join(can.notes) or None
         )
-    with lease(leases, plan.repository), Journal.create(journals, plan.repository, now, plan=plan_hash) as journal:
+    with (
+        lease(leases, plan.repository),
+        Journal.create(journals, plan.repository, now, plan=plan_hash, manifests=plan.manifests) as journal,
+    ):
+        begun(journal.path)
         doomed = {verdict.tag: verdict.digest for verdict in plan.verdicts if verdict.tag and not verdict.keep}
         door.approve({tag: doomed[tag] for tag in plan.tags if tag in doomed}, plan.manifests)
         outcome = sweep(
@@ -103,6 +109,7 @@ def carry_out(
             journal,
             deletes_tags=can.deletes_tags,
             deletes_manifests=can.deletes_manifests,
+            last_tag_takes_manifest=can.last_tag_takes_manifest,
             progress=progress,
         )
         breaches = verify(place, plan.roots)
@@ -113,6 +120,8 @@ def carry_out(
                 journal.path, place, {one.reference: one.digest for one in lost if one.problem == "gone"}
             )
             breaches = verify(place, plan.roots)
+        if outcome.ok:
+            finish(journal.path)
         return Done(outcome=outcome, breaches=breaches, restored=restored, journal=journal.path)
 
 

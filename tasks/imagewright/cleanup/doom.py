@@ -50,26 +50,34 @@ def doom(picture: Picture, policy: Policy, held: Held, graph: Graph, now: dateti
     # something that was not, stays, and whatever it needs.
     seeds = {picture.tags[tag] for tag, choice in tags.items() if not choice.keep}
     seeds |= {digest for digest, choice in untagged.items() if choice and not choice.keep}
+    seeds |= {picture.tags[tag] for tag, subject in subjects.items() if _is_left(picture.tags[tag], subject, picture)}
     reached = graph.closure(seeds)
     roots = (picture.manifests.keys() - reached) | held.digests.keys()
     roots |= {picture.tags[tag] for tag, choice in tags.items() if choice.keep}
     roots |= {digest for digest, choice in untagged.items() if choice and choice.keep}
-    roots |= {picture.tags[tag] for tag, subject in subjects.items() if subject not in picture.manifests}
+    speaking = [(picture.tags[tag], subject) for tag, subject in subjects.items()]
+    speaking += [(digest, one.subject) for digest, one in picture.manifests.items() if one.subject]
     roots |= {
-        digest for digest, one in picture.manifests.items() if one.subject and one.subject not in picture.manifests
+        digest
+        for digest, subject in speaking
+        if subject not in picture.manifests and not _is_left(digest, subject, picture)
     }
     needed = graph.closure(roots)
     gone = frozenset(reached & picture.manifests.keys()) - needed
 
     for tag, subject in subjects.items():
         if tag not in tags:
-            known = subject in picture.manifests
-            tags[tag] = _beside(subject, subject in gone) if known else _unknown(subject)
+            tags[tag] = _companion(picture.tags[tag], subject, picture, gone)
     settled = {digest: _settled(digest, choice, picture, gone) for digest, choice in untagged.items()}
     if not deletes_tags:
         stay = [tag for tag, choice in tags.items() if not choice.keep and picture.tags[tag] in needed]
         tags |= {tag: _shared(picture.tags[tag], tags, picture, graph) for tag in stay}
     return Doom(tags, settled, gone)
+
+
+def _is_left(digest: str, subject: str, picture: Picture) -> bool:
+    """Whether an earlier cleanup has deleted what a manifest speaks about, and was to delete the manifest, too."""
+    return digest in picture.left and subject in picture.absent
 
 
 def _untagged(digest: str, picture: Picture, policy: Policy, held: Held, now: datetime) -> Choice | None:
@@ -79,8 +87,10 @@ def _untagged(digest: str, picture: Picture, policy: Policy, held: Held, now: da
         return found
     if one is None:
         return Choice(True, "unknown", "it was not read")
-    if one.subject is not None:
+    if one.subject is not None and not _is_left(digest, one.subject, picture):
         return None if one.subject in picture.manifests else _unknown(one.subject)
+    if digest in picture.left:
+        return Choice(False, "left over", "an earlier cleanup was to delete it, and did not come to its end")
     if policy.untagged is None:
         return Choice(True, "untagged", "manifests without a tag are kept")
     if one.kind not in IMAGES:
@@ -104,6 +114,12 @@ def _settled(digest: str, choice: Choice | None, picture: Picture, gone: frozens
 
 def _beside(subject: str, goes: bool) -> Choice:
     return Choice(not goes, "with its image", f"it speaks about {subject[:19]}, which {'goes' if goes else 'is kept'}")
+
+
+def _companion(digest: str, subject: str, picture: Picture, gone: frozenset[str]) -> Choice:
+    if subject in picture.manifests:
+        return _beside(subject, subject in gone)
+    return _beside(subject, digest in gone) if _is_left(digest, subject, picture) else _unknown(subject)
 
 
 def _unknown(subject: str) -> Choice:

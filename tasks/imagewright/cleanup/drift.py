@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imagewright.cleanup.mark import Graph
+from imagewright.cleanup.mark import Graph, companion_of
 
 if TYPE_CHECKING:
     from imagewright.cleanup.model import Picture, RepositoryPlan
@@ -14,7 +14,7 @@ def drift(plan: RepositoryPlan, picture: Picture) -> tuple[str, ...]:
     """Why the plan must not be carried out on what `picture` shows; empty where it may.
 
     What the plan deletes may be gone already: then it was begun before. A new tag is no reason where it needs nothing
-    that the plan deletes.
+    that the plan deletes, and speaks about nothing of that: what has just been signed is wanted by somebody.
     """
     if plan.repository != picture.repository:
         return (f"it is about {plan.repository}, and not about {picture.repository}",)
@@ -31,19 +31,22 @@ def drift(plan: RepositoryPlan, picture: Picture) -> tuple[str, ...]:
     for tag, digest in sorted(picture.tags.items()):
         if tag not in decided and digest not in doomed and doomed & graph.closure([digest]):
             found.append(f"{tag} is new, and needs what would be deleted")
+    about = _spoken_about(plan, picture, graph)
+    found += [f"{what} is new, and speaks about {subject[:19]}" for what, subject in about if subject in doomed]
     needed = _needed(plan, picture)
     found += [needed[digest] for digest in plan.manifests if digest in needed]
     return tuple(dict.fromkeys(found))
 
 
-def blocked(digest: str, plan: RepositoryPlan, picture: Picture) -> str | None:
-    """Why this manifest must not be deleted, whatever the plan says; None where nobody else needs it.
-
-    To be asked right before a deletion by digest, with what the registry has at that moment.
-    """
-    if digest not in plan.manifests:
-        return f"{digest[:19]} is not in the plan"
-    return _needed(plan, picture).get(digest)
+def _spoken_about(plan: RepositoryPlan, picture: Picture, graph: Graph) -> list[tuple[str, str]]:
+    """What came after the plan and speaks about others, such as signatures: by name, with what it speaks about."""
+    decided = {verdict.tag for verdict in plan.verdicts}
+    known = {*plan.manifests, *(verdict.digest for verdict in plan.verdicts)}
+    # What names others has been there for as long as they have been named.
+    known |= {part for verdict in plan.verdicts if verdict.keep for part in graph.parts(verdict.digest)}
+    tags = ((tag, companion_of(tag, picture)) for tag in sorted(picture.tags) if tag not in decided)
+    manifests = ((one.digest[:19], one.subject) for one in picture.manifests.values() if one.digest not in known)
+    return [(what, subject) for what, subject in (*tags, *manifests) if subject]
 
 
 def _needed(plan: RepositoryPlan, picture: Picture) -> dict[str, str]:

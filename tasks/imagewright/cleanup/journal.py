@@ -1,7 +1,8 @@
 """What a cleanup does, written down and on the disk before it is done: enough to put it back.
 
 A file of JSON lines. The first names the repository; each deletion has a line before it (`will`, with the manifest's
-bytes where no earlier line has them) and one after it (`did`).
+bytes where no earlier line has them) and one after it (`did`). Beside it lies an empty file, `.done`, when nothing is
+left to do: else what it was to delete may still be there, with no tag that leads to it.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from imagewright.errors import EnvironmentMissingError, UsageError
+from imagewright.references import is_digest
 from imagewright.registry.model import Manifest, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
 _SCHEMA = 1
+_DONE = ".done"
 
 What = Literal["tag", "manifest"]
 
@@ -45,12 +49,13 @@ class Record:
     plan: str  # the plan's hash
     entries: tuple[Entry, ...]  # in the order in which they were done
     manifests: Mapping[str, Manifest] = field(default_factory=dict)  # by digest
+    planned: frozenset[str] = frozenset()  # digests of all manifests that were to be deleted
 
 
 class Journal:
     """A journal being written. Use it with `with`; EnvironmentMissingError where the disk does not take it."""
 
-    def __init__(self, path: Path, repository: str, *, plan: str = "") -> None:
+    def __init__(self, path: Path, repository: str, *, plan: str = "", manifests: Collection[str] = ()) -> None:
         self.path = path
         self._has: set[str] = set()
         try:
@@ -59,7 +64,8 @@ class Journal:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                self._write({"journal": _SCHEMA, "repository": repository, "plan": plan})
+                head = {"journal": _SCHEMA, "repository": repository, "plan": plan, "manifests": list(manifests)}
+                self._write(head)
                 os.fsync(folder)
             finally:
                 os.close(folder)
@@ -67,14 +73,15 @@ class Journal:
             raise self._unwritable(error) from error
 
     @classmethod
-    def create(cls, folder: Path, repository: str, now: datetime, *, plan: str = "") -> Journal:
-        """A new file in `folder`, named after the repository and the time."""
-        name = repository.replace("/", "__").replace(":", "_")
-        stem = f"{name}-{now:%Y%m%dT%H%M%S}"
+    def create(
+        cls, folder: Path, repository: str, now: datetime, *, plan: str = "", manifests: Collection[str] = ()
+    ) -> Journal:
+        """A new file in `folder`, named after the repository and the time. `manifests` are all that are to go."""
+        stem = f"{_name(repository)}-{now:%Y%m%dT%H%M%S}"
         number = 0
         while (path := folder / f"{stem}{f'-{number}' if number else ''}.jsonl").exists():
             number += 1
-        return cls(path, repository, plan=plan)
+        return cls(path, repository, plan=plan, manifests=manifests)
 
     def __enter__(self) -> Journal:
         return self
@@ -122,6 +129,28 @@ class Journal:
         )
 
 
+def unfinished(folder: Path, repository: str) -> dict[Path, frozenset[str]]:
+    """The journals of a repository that are not `done`, each with what it was to delete; damaged ones are left out."""
+    found: dict[Path, frozenset[str]] = {}
+    for path in sorted(folder.glob(f"{_name(repository)}-*.jsonl")):
+        with suppress(UsageError, OSError):
+            if not path.with_suffix(_DONE).exists():
+                record = read_journal(path)
+                if record.repository == repository and record.planned:
+                    found[path] = record.planned
+    return found
+
+
+def finish(path: Path) -> None:
+    """Say of a journal that nothing is left of what it was to delete. Where that cannot be written, it stays open."""
+    with suppress(OSError):
+        path.with_suffix(_DONE).touch()
+
+
+def _name(repository: str) -> str:
+    return repository.replace("/", "__").replace(":", "_")
+
+
 def read_journal(path: Path) -> Record:
     """A journal from its file; UsageError where it is none. Of a run that was killed, the last line may be half."""
     try:
@@ -133,6 +162,7 @@ def read_journal(path: Path) -> Record:
     try:
         head = json.loads(lines[0])
         repository, plan, schema = str(head["repository"]), str(head["plan"]), head["journal"]
+        planned = frozenset(one for one in head.get("manifests", ()) if is_digest(one))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError("this is no journal of a cleanup", where=str(path)) from error
     if schema != _SCHEMA:
@@ -142,7 +172,9 @@ def read_journal(path: Path) -> Record:
             _take(json.loads(line), entries, manifests)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError("the journal is damaged here", where=f"{path}:{number}") from error
-    return Record(repository=repository, plan=plan, entries=tuple(entries.values()), manifests=manifests)
+    return Record(
+        repository=repository, plan=plan, entries=tuple(entries.values()), manifests=manifests, planned=planned
+    )
 
 
 def _take(line: Any, entries: dict[tuple[str, str], Entry], manifests: dict[str, Manifest]) -> None:

@@ -40,6 +40,7 @@ class Picture:
     untagged: frozenset[str] = frozenset()  # those that the registry lists, and no tag and no index reaches
     absent: frozenset[str] = frozenset()  # digests that were asked for by hand, and the registry does not have
     problems: tuple[str, ...] = ()
+    left: frozenset[str] = frozenset()  # what an earlier cleanup was to delete, and did not come to its end
 
 
 Sort = Literal["date", "version", "parts"]

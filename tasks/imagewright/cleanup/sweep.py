@@ -1,7 +1,8 @@
 """Carrying out a plan: one deletion after the other, each after another look, each in the journal first.
 
-First the tags, in the plan's order, then the manifests that nothing that stays leads to: an index before its children,
-what speaks about an image last. Whatever ends it early leaves garbage, never an image with a part missing.
+First the tags of images, then the manifests that nothing that stays leads to, an index before its children. What speaks
+about an image goes after it, with its tags: an image that stays after all keeps its signatures. Whatever ends it early
+leaves garbage, never an image with a part missing.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from imagewright.cleanup.look import Look, held
+from imagewright.cleanup.look import Look
 from imagewright.cleanup.names import subject_of_tag
+from imagewright.cleanup.needs import Needs
 from imagewright.cleanup.read import Progress, quiet
 from imagewright.cleanup.vendors.model import KeptError
 from imagewright.errors import ImagewrightError, RegistryError
@@ -74,11 +76,13 @@ def sweep(
     *,
     deletes_tags: bool,
     deletes_manifests: bool = True,
+    last_tag_takes_manifest: bool = False,
     progress: Progress = quiet,
 ) -> Outcome:
     """Delete what `plan` says, as far as nothing has happened meanwhile that speaks against it.
 
-    Without `deletes_tags` (distribution 2) a tag goes with its manifest, where all tags of that are to go.
+    Without `deletes_tags` (distribution 2) a tag goes with its manifest, where all tags of that are to go; where the
+    `last_tag_takes_manifest` (Amazon), tags go in the order of the manifests.
     RegistryError before anything is done where the plan is refused or the picture has problems; later failures are in
     the result.
     """
@@ -88,14 +92,19 @@ def sweep(
         )
     if picture.repository != str(place) or plan.repository != str(place):
         raise RegistryError("the plan is for another repository", where=str(place))
-    run = _Sweep(plan, picture, place, deleter, journal, progress)
+    run = _Sweep(plan, picture, place, deleter, journal, progress, last_tag_takes_manifest)
     error = None
     try:
         run.prepare()
+        beside, late = run.needs.beside() if deletes_tags else (frozenset(), frozenset())
         if deletes_tags:
-            run.tags()
+            run.tags([tag for tag in plan.tags if tag not in beside], then=beside)
         if deletes_manifests:
-            run.manifests()
+            run.manifests([digest for digest in plan.manifests if digest not in late])
+        if deletes_tags:
+            run.tags([tag for tag in plan.tags if tag in beside])
+        if deletes_manifests:
+            run.manifests([digest for digest in plan.manifests if digest in late])
     except ImagewrightError as caught:
         error = caught
     return Outcome(
@@ -114,15 +123,14 @@ class _Sweep:
     deleter: Deleter
     journal: Journal
     progress: Progress
+    last_tag_takes_manifest: bool
     deleted_tags: list[str] = field(default_factory=list)
     deleted_manifests: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    look: Look = field(init=False)
     approved: dict[str, str] = field(init=False)  # tag: the digest that it had when the plan was made
-    staying: set[str] = field(default_factory=set)  # digests of the plan that stay after all
+    look: Look = field(init=False)
+    needs: Needs = field(init=False)
     gone: set[str] = field(default_factory=set)
-    tags_done: bool = False
-    known_held: tuple[object, frozenset[str]] | None = None
     failures: int = 0
     done: int = 0
 
@@ -131,22 +139,32 @@ class _Sweep:
         # A plan may come from a file: what it names becomes part of addresses.
         if not (all(map(is_tag, self.plan.tags)) and all(map(is_digest, self.plan.manifests))):
             raise RegistryError("the plan names what is no tag and no digest", where=str(self.place))
-        self.look = Look(self.place, self.picture, self.plan.tags)
         doomed = {verdict.tag: verdict.digest for verdict in self.plan.verdicts if verdict.tag and not verdict.keep}
         if not set(self.plan.tags) <= set(doomed):
             raise RegistryError("the plan deletes tags that it does not speak about", where=str(self.place))
         self.approved = {tag: doomed[tag] for tag in self.plan.tags}
+        self.look = Look(self.place, self.picture, self.plan.tags, planned=self.plan.manifests)
+        self.needs = Needs(self.approved, self.plan.manifests, self.picture.tags, self.look)
         self.look.again()
-        # A run that was killed has left manifests that no tag leads to: the picture does not have them.
-        self.gone |= self.look.learn_of(self.plan.manifests)
+        # A run that was killed has left manifests that no tag leads to: the picture does not have them, and whoever
+        # needs one of them by now needs its parts as well.
+        absent = sorted(self.look.learn_of(self.plan.manifests))
+        if any(self.place.registry.concurrently(self._is_there, absent)):
+            raise RegistryError(
+                "the registry says of a manifest that it is there, and that it is not", where=str(self.place)
+            )
+        self.gone |= set(absent)
 
-    def tags(self) -> None:
-        """Each tag, unless it has moved."""
-        for tag, digest in self.approved.items():
+    def tags(self, tags: list[str], *, then: frozenset[str] = frozenset()) -> None:
+        """Each of these tags, unless it has moved or has come into use; `then` are those to come."""
+        if self.last_tag_takes_manifest:
+            order = {digest: number for number, digest in enumerate(self.plan.manifests)}
+            tags = sorted(tags, key=lambda tag: order.get(self.approved[tag], -1))
+        for tag in tags:
+            digest = self.approved[tag]
             self._step()
-            subject = subject_of_tag(tag)
-            if subject and subject in self._held():
-                self._skip(tag, digest, f"{subject} stays, and it speaks about that")
+            if reason := self._reason(tag, digest):
+                self._skip(tag, digest, reason)
                 continue
             manifest, current = self._now(tag, digest)
             self.look.at(tag, current)
@@ -158,22 +176,28 @@ class _Sweep:
             self.journal.will("tag", tag, manifest or digest)
             if self._carried_out("tag", tag, digest, partial(self.deleter.delete_tag, tag)):
                 self.look.at(tag, None)
-        self.tags_done = True
+        self.needs.waiting = then
 
-    def manifests(self) -> None:
-        """Each manifest, unless anything that stays leads to it."""
-        for digest in self.plan.manifests:
+    def manifests(self, digests: list[str]) -> None:
+        """Each of these manifests, unless anything that stays leads to it."""
+        for digest in digests:
             self._step()
             if digest in self.gone:
                 continue
             self.look.again()
-            if digest in self._held():
-                self._skip(digest, digest, self._who(digest))
+            self.look.ask_about(digest)
+            if digest in self.needs.held():
+                self._skip(digest, digest, self.needs.who(digest))
                 continue
             pointing = tuple(sorted(tag for tag, target in self.look.tags.items() if target == digest))
             manifest = None
             if not self.journal.has(digest):
                 manifest = self.place.registry.manifest(self.place.repository, digest, artifacts=True)
+                if manifest is None and self._is_there(digest):
+                    self._skip(
+                        digest, digest, "the registry says that it is there, and that it is not", is_failure=True
+                    )
+                    continue
                 if manifest is None:
                     continue
             self.journal.will("manifest", digest, manifest or digest, tags=pointing)
@@ -182,21 +206,17 @@ class _Sweep:
                 for tag in pointing:
                     self.look.at(tag, None)
 
-    def _held(self) -> frozenset[str]:
-        """All that something leads to that is not of the plan, or of the plan and still there."""
-        look = self.look
-        state = (look.version, len(self.staying), self.tags_done)
-        if self.known_held and self.known_held[0] == state:
-            return self.known_held[1]
-        doomed = set(self.plan.manifests) - self.staying
-        roots = {digest for digest in look.manifests if digest not in doomed} | look.news() | self.staying
-        for tag, digest in look.tags.items():
-            # Where tags can be deleted, those that are there afterwards are there to stay.
-            if self.approved.get(tag) != digest or self.tags_done:
-                roots.add(digest)
-        found = held(look.manifests, {**self.picture.tags, **look.tags}, roots)
-        self.known_held = (state, found)
-        return found
+    def _reason(self, tag: str, digest: str) -> str | None:
+        """Why a tag stays that is where it was."""
+        subject = subject_of_tag(tag)
+        if subject and subject != digest and subject in self.needs.held():
+            return f"{subject} stays, and it speaks about that"
+        self.look.ask_about(digest)
+        if digest in self.look.news():
+            return "something new speaks about it: somebody has just signed it, or the like"
+        if self.last_tag_takes_manifest and digest in self.plan.manifests and digest in self.needs.held():
+            return self.needs.who(digest)
+        return None
 
     def _now(self, tag: str, digest: str) -> tuple[Manifest | None, str | None]:
         """What a tag points to; with its bytes where the journal does not have them."""
@@ -218,9 +238,10 @@ class _Sweep:
         except ImagewrightError:
             self.journal.did(what, reference, "FAILED")
             raise
-        if result is Deletion.UNKNOWN:
-            found = self.place.registry.resolve(self.place.repository, reference, artifacts=True)
-            result = Deletion.UNKNOWN if found else Deletion.DONE
+        if result in (Deletion.UNKNOWN, Deletion.ABSENT):
+            # It was there a moment ago: not everything that answers 404 on the way is the registry.
+            is_there = self._is_there(reference)
+            result = Deletion.UNKNOWN if is_there else Deletion.DONE if result is Deletion.UNKNOWN else result
         self.journal.did(what, reference, result.name)
         if result is Deletion.UNSUPPORTED:
             raise RegistryError(
@@ -241,16 +262,11 @@ class _Sweep:
 
     def _skip(self, reference: str, digest: str, reason: str, *, is_failure: bool = False) -> None:
         self.skipped.append(Skipped(reference, reason, is_failure))
-        self.staying.add(digest)
+        self.needs.staying.add(digest)
+
+    def _is_there(self, reference: str) -> bool:
+        return self.place.registry.resolve(self.place.repository, reference, artifacts=True) is not None
 
     def _step(self) -> None:
         self.done += 1
         self.progress(self.done, len(self.plan.tags) + len(self.plan.manifests))
-
-    def _who(self, digest: str) -> str:
-        """Why a manifest stays."""
-        tags = sorted(tag for tag, target in self.look.tags.items() if target == digest)
-        if tags:
-            return f"the tag {tags[0]} points to it now"
-        over = [one.digest for one in self.look.manifests.values() if digest in one.children]
-        return f"{over[0]} names it, and stays" if over else "it speaks about something that stays"

@@ -78,8 +78,6 @@ def undo(
     entries = [one for one in record.entries if one.result not in _NOT_OURS]
     tags = {**_tags(entries), **also}
     digests = [one.digest for one in reversed(entries) if one.what == "manifest"]
-    # The manifest of a deleted tag stays where it is, but a garbage collector may take what has no tag.
-    digests += [digest for digest in dict.fromkeys(tags.values()) if digest not in set(digests)]
     state = _Undoing(place, dry_run)
     total = len(digests) + len(tags)
     for done, digest in enumerate(digests, 1):
@@ -94,6 +92,8 @@ def undo(
         progress(done, total)
         if digest in record.manifests:
             _put_tag(state, tag, record.manifests[digest])
+        else:
+            state.left.append(Skipped(tag, f"the journal does not have the bytes of {digest}"))
     return Restored(
         manifests=tuple(state.manifests), tags=tuple(state.tags), present=state.present, left=tuple(state.left)
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 from imagewright.builds.report.text import short
+from imagewright.cleanup.estimate import duration, roughly
 from imagewright.cli.table import plain_table, show_table
 from imagewright.config.sizes import size
 from imagewright.errors import EnvironmentMissingError, ImagewrightError
@@ -15,6 +17,7 @@ from imagewright.errors import EnvironmentMissingError, ImagewrightError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from imagewright.cleanup.carry_out import Done
     from imagewright.cleanup.model import Policy, RepositoryPlan, Verdict
@@ -75,26 +78,33 @@ def show_plans(plans: Sequence[RepositoryPlan], now: datetime) -> None:
 
 
 def told(target: Target) -> str:
-    """A line about the plan of one repository."""
-    if target.plan is None:
-        return f"{target.repository}: {target.error or 'it was not read'}"
+    """A line about the plan of one repository, which is not refused."""
     plan = target.plan
-    tags = _number(sum(one.tag is not None for one in plan.verdicts), "tag")
-    if plan.refused:
-        return f"{plan.repository}: refused: {plan.refused}"
+    if plan is None:
+        return f"{target.repository}: it was not read"
+    tags = number(sum(one.tag is not None for one in plan.verdicts), "tag")
     if not plan.verdicts:
-        return f"{plan.repository}: it is empty"
+        return f"{plan.repository}: it is empty, or there is no such repository"
     if not (plan.tags or plan.manifests):
         return f"{plan.repository}: nothing to delete, {tags} stay"
-    manifests = _number(len(plan.manifests), "manifest")
+    manifests = number(len(plan.manifests), "manifest")
     text = f"{plan.repository}: {len(plan.tags)} of {tags} and {manifests} to delete, {size(plan.freed)}"
-    return f"{text}; but nothing can be deleted here: {target.plan_only}" if target.plan_only else text
+    if target.plan_only:
+        return f"{text}; but nothing can be deleted here: {target.plan_only}"
+    time = taking(target)
+    return f"{text}; it takes {time}" if time else text
+
+
+def taking(*targets: Target) -> str | None:
+    """`about 20 min`: how long it takes to delete what the plans say, one repository after the other."""
+    times = [duration(one.plan, one.deleter.can.kind) for one in targets if one.plan and one.deleter]
+    return roughly(sum(times, timedelta()))
 
 
 def counted(*plans: RepositoryPlan) -> str:
     """`12 tags and 14 manifests`."""
     tags, manifests = sum(len(plan.tags) for plan in plans), sum(len(plan.manifests) for plan in plans)
-    return f"{_number(tags, 'tag')} and {_number(manifests, 'manifest')}"
+    return f"{number(tags, 'tag')} and {number(manifests, 'manifest')}"
 
 
 def tell_unmatched(say: Callable[[str], None], targets: Sequence[Target]) -> None:
@@ -133,13 +143,20 @@ def tell_done(say: Callable[[str], None], plan: RepositoryPlan, done: Done) -> N
         say(f"{plan.repository}: something that was to be kept was lost; {len(put)} tags and manifests were put back")
         for left in done.restored.left:
             say(f"{plan.repository}: not put back: {left.reference}: {left.reason}")
-    tags, manifests = _number(len(outcome.deleted_tags), "tag"), _number(len(outcome.deleted_manifests), "manifest")
-    freed = f", {size(plan.freed)} for the registry to collect" if done.ok and not outcome.skipped else ""
+    tags, manifests = number(len(outcome.deleted_tags), "tag"), number(len(outcome.deleted_manifests), "manifest")
+    whole = done.ok and set(plan.manifests) <= set(outcome.deleted_manifests)  # else nobody knows how much of it
+    freed = f", {size(plan.freed)} for the registry to collect" if whole and plan.freed else ""
     say(f"{plan.repository}: deleted {tags} and {manifests}{freed}")
     if done.verified:
-        say(f"{plan.repository}: verified: all of {_number(len(plan.roots), 'kept tag')} is there")
+        say(f"{plan.repository}: verified: {number(len(plan.roots), 'kept tag')}, and everything that they lead to")
     if done.journal and (outcome.deleted_tags or outcome.deleted_manifests):
         say(f"  to put it back: invoke cleanup --undo {quote(str(done.journal))}")
+
+
+def tell_interrupted(say: Callable[[str], None], repository: str, journal: Path) -> None:
+    """What can be done when somebody has ended it."""
+    say(f"{repository}: not finished; all that stays is whole. The same command again goes on")
+    say(f"  to put back what was deleted so far: invoke cleanup --undo {quote(str(journal))}")
 
 
 def document(targets: Sequence[Target], done: dict[str, Done], *, dry_run: bool) -> dict[str, Any]:
@@ -203,7 +220,8 @@ def age_of(dated: datetime | None, now: datetime) -> str:
     return f"{minutes // 60}h" if minutes >= 120 else f"{minutes}min"
 
 
-def _number(count: int, word: str) -> str:
+def number(count: int, word: str) -> str:
+    """`1 tag`, `2 tags`."""
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 

@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING
 
 from imagewright.cleanup.carry_out import Done, carry_out
 from imagewright.cleanup.drift import drift
+from imagewright.cleanup.journal import finish, unfinished
 from imagewright.cleanup.planfile import load, save
 from imagewright.cleanup.uses import used
 from imagewright.cli.cleaned import (
     Counter,
+    age_of,
     counted,
     document,
     failures,
     raise_for,
     show_plans,
+    taking,
     tell_done,
+    tell_interrupted,
     tell_unmatched,
     told,
 )
-from imagewright.cli.cleanup_reading import InUse, Target, plan_all, read
+from imagewright.cli.cleanup_reading import InUse, Target, plan_all, read, stop_where_built_on
 from imagewright.config.sizes import size
 from imagewright.errors import ImagewrightError, UsageError
 
@@ -81,6 +85,7 @@ class Cleaning:
         targets = [Target(place=self._doors.place(plan.repository), plan=plan) for plan in plans]
         for target in targets:
             self._guarded(target, lambda one: self._read_again(one, in_use))
+        stop_where_built_on([*targets, *self._onlookers(targets, in_use)], in_use)
         self._show(targets)
         self._go_on(targets)
 
@@ -95,24 +100,52 @@ class Cleaning:
                 hint="--keep N, --keep-younger 7d, or the section `cleanup` in config/images.yml",
             )
         in_use = self._selection.in_use(wanted)
-        onlookers = {child for one in wanted for child in in_use.children.get(one, ())} - set(wanted)
         targets = [Target(place=self._doors.place(one), policy=policies.get(one)) for one in wanted]
-        watched = [Target(place=self._doors.place(one)) for one in sorted(onlookers)]
         for target in targets:
             self._guarded(target, self._open)
-        for target in (*targets, *watched):
             if target.error is None:
                 self._read(target, in_use)
+        watched = self._onlookers(targets, in_use)
         plan_all([*targets, *watched], in_use, now=self._now)
         return targets
+
+    def _onlookers(self, targets: Sequence[Target], in_use: InUse) -> list[Target]:
+        """The other repositories of what is built on these, read."""
+        ours = {one.repository for one in targets}
+        found = {child for one in ours for child in in_use.children.get(one, ())} - ours
+        watched = [Target(place=self._doors.place(one)) for one in sorted(found)]
+        for target in watched:
+            self._read(target, in_use)
+        return watched
+
+    @property
+    def _journals(self) -> Path:
+        return self._project.places.state / "cleanup/journals"
 
     def _open(self, target: Target) -> None:
         target.deleter = self._doors.deleter(target.place)
 
     def _read(self, target: Target, in_use: InUse) -> None:
         memory = self._project.places.cache / "cleanup"
+        left = unfinished(self._journals, target.repository) if target.policy else {}
         with Counter(f"reading {target.repository}", self._project.say) as counter:
-            read(target, in_use, memory=memory, now=self._now, progress=counter)
+            read(
+                target,
+                in_use,
+                memory=memory,
+                now=self._now,
+                progress=counter,
+                left=frozenset[str]().union(*left.values()),
+            )
+        if target.picture and target.picture.taken < self._now:
+            ahead = age_of(target.picture.taken, self._now)
+            self._project.say(
+                f"{target.repository}: this machine's clock is {ahead} ahead of the registry's, which counts"
+            )
+        if target.picture and not target.picture.problems:
+            for journal, planned in left.items():
+                if planned <= target.picture.absent:
+                    finish(journal)
 
     def _read_again(self, target: Target, in_use: InUse) -> None:
         plan = target.plan
@@ -133,7 +166,8 @@ class Cleaning:
         if not self._as_json:
             show_plans([one.plan for one in targets if one.plan], self._now)
         for target in targets:
-            self._project.say(told(target))
+            if target.error is None and not (target.plan and target.plan.refused):  # these are told at the end
+                self._project.say(told(target))
             if self._dry_run and target.deleter and not target.plan_only:
                 for note in target.deleter.can.notes:
                     self._project.say(f"{target.repository}: {note}")
@@ -157,8 +191,8 @@ class Cleaning:
             return False
         plans = [one.plan for one in ready if one.plan]
         where = plans[0].repository if len(plans) == 1 else f"{len(plans)} repositories"
-        freed = size(sum(plan.freed for plan in plans))
-        if self._ask(f"Delete {counted(*plans)} of {where}, {freed}? [y/N] "):
+        facts = [where, size(sum(plan.freed for plan in plans)), *filter(None, [taking(*ready)])]
+        if self._ask(f"Delete {counted(*plans)} of {', '.join(facts)}? [y/N] "):
             return True
         self._project.say("nothing was deleted")
         return False
@@ -166,18 +200,24 @@ class Cleaning:
     def _carried_out(self, target: Target) -> Done:
         if target.plan is None or target.picture is None or target.deleter is None:
             raise AssertionError("only what was read and planned is carried out")
-        state = self._project.places.state / "cleanup"
-        with Counter(f"deleting in {target.repository}", self._project.say) as counter:
-            done = carry_out(
-                target.plan,
-                target.picture,
-                target.place,
-                target.deleter,
-                journals=state / "journals",
-                leases=state / "leases",
-                now=self._now,
-                progress=counter,
-            )
+        begun: list[Path] = []
+        try:
+            with Counter(f"deleting in {target.repository}", self._project.say) as counter:
+                done = carry_out(
+                    target.plan,
+                    target.picture,
+                    target.place,
+                    target.deleter,
+                    journals=self._journals,
+                    leases=self._project.places.state / "cleanup/leases",
+                    now=self._now,
+                    begun=begun.append,
+                    progress=counter,
+                )
+        except KeyboardInterrupt:
+            for journal in begun:
+                tell_interrupted(self._project.say, target.repository, journal)
+            raise
         tell_done(self._project.say, target.plan, done)
         return done
 

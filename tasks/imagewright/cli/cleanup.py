@@ -88,7 +88,8 @@ def cleanup(
         cleaning = Cleaning(project, selection, doors, dry_run=dry_run, yes=yes, as_json=json)
         match mode:
             case "undo":
-                put_back(doors, undo or "", project.say, dry_run=dry_run, as_json=json)
+                leases = project.places.state / "cleanup/leases"
+                put_back(doors, undo or "", project.say, leases=leases, dry_run=dry_run, as_json=json)
             case "verify":
                 prove(doors, selection, apply, project.say, as_json=json)
             case "apply":

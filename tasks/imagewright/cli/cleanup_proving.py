@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagewright.cleanup.journal import read_journal
+from imagewright.cleanup.journal import finish, read_journal
+from imagewright.cleanup.lease import lease
 from imagewright.cleanup.planfile import load
 from imagewright.cleanup.undo import undo
 from imagewright.cleanup.verify import verify
-from imagewright.cli.cleaned import SCHEMA, Counter, raise_for
+from imagewright.cli.cleaned import SCHEMA, Counter, number, raise_for
 from imagewright.errors import ImagewrightError
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 
-def put_back(doors: Doors, file: str, say: Say, *, dry_run: bool, as_json: bool) -> None:
-    """Put back what a journal has; ImagewrightError where some of it cannot be."""
+def put_back(doors: Doors, file: str, say: Say, *, leases: Path, dry_run: bool, as_json: bool) -> None:
+    """Put back what a journal has; ImagewrightError where some of it cannot be, or a cleanup is running there."""
     place = doors.place(read_journal(Path(file)).repository)
-    with Counter(f"putting back in {place}", say) as counter:
+    with lease(leases, str(place)), Counter(f"putting back in {place}", say) as counter:
         done = undo(Path(file), place, dry_run=dry_run, progress=counter)
+    if not dry_run:
+        finish(Path(file))  # what is there again is wanted: no later cleanup has to go on with it
     if as_json:
         left = [{"reference": one.reference, "reason": one.reason} for one in done.left]
         found = {"repository": str(place), "tags": list(done.tags), "manifests": list(done.manifests), "left": left}
@@ -34,7 +37,8 @@ def put_back(doors: Doors, file: str, say: Say, *, dry_run: bool, as_json: bool)
     for one in done.left:
         say(f"{place}: not put back: {one.reference}: {one.reason}")
     verb = "would be put back" if dry_run else "were put back"
-    say(f"{place}: {len(done.tags)} tags and {len(done.manifests)} manifests {verb}, {done.present} were there")
+    put = f"{number(len(done.tags), 'tag')} and {number(len(done.manifests), 'manifest')}"
+    say(f"{place}: {put} {verb}, {done.present} were there")
     if not done.ok:
         raise ImagewrightError(f"{len(done.left)} tags and manifests could not be put back", where=str(place))
 
@@ -73,8 +77,10 @@ def _breaches(doors: Doors, repository: str, kept: Mapping[str, str] | None, say
         kept = {tag: one.digest if one else "" for tag, one in zip(tags, found, strict=True)}
     with Counter(f"verifying {place}", say) as counter:
         breaches = verify(place, kept, progress=counter)
-    if not breaches:
-        say(f"{place}: verified: all of {len(kept)} tags is there")
+    if not kept:
+        say(f"{place}: nothing to verify: it is empty, or there is no such repository")
+    elif not breaches:
+        say(f"{place}: verified: {number(len(kept), 'tag')}, and everything that they lead to")
     return [{"reference": one.reference, "problem": one.problem, "detail": one.detail} for one in breaches]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from imagewright.cleanup.inuse.parents import Built
@@ -14,8 +15,7 @@ from imagewright.cleanup.uses import digests_to_read
 from imagewright.errors import ImagewrightError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from imagewright.cleanup.inuse.scan import Scan
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from imagewright.cleanup.read import Progress
     from imagewright.cleanup.vendors.model import Deleter
     from imagewright.registry.copy import Place
+
+
+_CLOCKS_AGREE = timedelta(minutes=1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,11 +76,10 @@ class Target:
         if plan is None or plan.refused:
             found = {digest: f"{self.repository}:{tag}" for tag, digest in picture.tags.items()}
             return {digest: f"{self.repository}@{digest}" for digest in picture.untagged} | found
-        return {
-            one.digest: f"{self.repository}:{one.tag}" if one.tag else f"{self.repository}@{one.digest}"
-            for one in plan.verdicts
-            if one.keep
-        }
+        goes = set(plan.tags)  # a plan of a file knows nothing of tags that are newer
+        found = {digest: f"{self.repository}:{tag}" for tag, digest in picture.tags.items() if tag not in goes}
+        loose = [one.digest for one in plan.verdicts if one.keep and one.tag is None]
+        return {digest: f"{self.repository}@{digest}" for digest in loose} | found
 
     def doomed(self) -> tuple[str, ...]:
         """The digests that go."""
@@ -110,11 +112,23 @@ class InUse:
         return tuple({one.reference: one for one in reversed(found)}.values())[::-1]
 
 
-def read(target: Target, in_use: InUse, *, memory: Path, now: datetime, progress: Progress) -> None:
-    """Take the picture of one repository; whatever fails is a problem of the picture."""
-    listing, problems = None, tuple[str, ...]()
+def read(
+    target: Target,
+    in_use: InUse,
+    *,
+    memory: Path,
+    now: datetime,
+    progress: Progress,
+    left: Collection[str] = (),
+) -> None:
+    """Take the picture of one repository; whatever fails is a problem of the picture.
+
+    `left` are manifests that an earlier cleanup was to delete.
+    """
+    listing, problems, there = None, tuple[str, ...](), frozenset[str]()
     try:
         listing = target.deleter.listing() if target.deleter else None
+        there = _present(target.place, left)
     except ImagewrightError as error:
         problems = (str(error),)
     picture = read_picture(
@@ -125,10 +139,37 @@ def read(target: Target, in_use: InUse, *, memory: Path, now: datetime, progress
         pushed=listing.pushed if listing else {},
         untagged=listing.untagged if listing else (),
         listed=listing.tags if listing else (),
-        also=digests_to_read(in_use.pinned(target.repository), target.repository),
+        also={*digests_to_read(in_use.pinned(target.repository), target.repository), *there},
     )
-    target.picture = replace(picture, problems=tuple(dict.fromkeys((*picture.problems, *problems))))
+    target.picture = replace(
+        picture,
+        problems=tuple(dict.fromkeys((*picture.problems, *problems))),
+        left=there & picture.manifests.keys(),
+        absent=picture.absent | (frozenset(left) - there),
+        taken=_time_there(target.place, now),
+    )
     target.uses = in_use.uses(target.picture)
+
+
+def _present(place: Place, digests: Collection[str]) -> frozenset[str]:
+    """Those that are there now: what was read within the hour may have been deleted since."""
+    registry, listed = place.registry, sorted(digests)
+    found = registry.concurrently(lambda one: registry.resolve(place.repository, one, artifacts=True), listed)
+    return frozenset(digest for digest, one in zip(listed, found, strict=True) if one)
+
+
+def _time_there(place: Place, now: datetime) -> datetime:
+    """The registry's time where this machine's is ahead of it (RFC 9110, section 6.6.1), else `now`.
+
+    Ages are counted from it: by a clock that is a day fast, images would go a day too soon.
+    """
+    from email.utils import parsedate_to_datetime
+
+    try:
+        told = parsedate_to_datetime(place.registry.ask("GET", "/v2/").headers.get("date") or "")
+        return told if now - told > _CLOCKS_AGREE else now
+    except (ImagewrightError, TypeError, ValueError):  # a date that is none, or one without its zone
+        return now
 
 
 def plan_all(targets: Sequence[Target], in_use: InUse, *, now: datetime) -> None:
@@ -144,6 +185,29 @@ def plan_all(targets: Sequence[Target], in_use: InUse, *, now: datetime) -> None
             built.add(target.picture, target.kept())
     while any([_keep_parents(target, built, in_use, now) for target in targets]):  # noqa: C419 - each of them
         pass
+
+
+def stop_where_built_on(targets: Sequence[Target], in_use: InUse) -> None:
+    """For plans of files: an error where an image that stays was built on what would go, since the plan was made."""
+    if not in_use.children:
+        return
+    _refuse_unknown_children(targets, in_use)
+    built = Built()
+    for target in targets:
+        if target.picture:
+            built.add(target.picture, target.kept())
+    for target in targets:
+        children = in_use.children.get(target.repository, frozenset())
+        if (
+            target.picture
+            and target.error is None
+            and (found := built.parents(target.picture, target.doomed(), children))
+        ):
+            target.error = ImagewrightError(
+                f"the registry is not as the plan has it: {found[0].reference} is needed by {found[0].where}",
+                where=target.repository,
+                hint="nothing was deleted there: make a new plan",
+            )
 
 
 def _keep_parents(target: Target, built: Built, in_use: InUse, now: datetime) -> bool:

@@ -38,7 +38,13 @@ class Selection:
     def repositories(self) -> tuple[str, ...]:
         """Those of the command line, else all of the project's, in every registry; ConfigError where there are none."""
         named = self._wishes.repositories
-        return named or tuple(dict.fromkeys(one for each in self._by_image().values() for one in each))
+        if named:
+            return named
+        try:
+            return tuple(dict.fromkeys(one for each in self._named().values() for one in each))
+        except NoImagesError as error:
+            hint = "`--repository HOST/NAME` cleans any repository"
+            raise NoImagesError(error.message, where=error.where, hint=hint) from error
 
     def policies(self, repositories: Sequence[str]) -> dict[str, Policy]:
         """The policy of each; one that lets nothing go, neither by a rule nor without a tag, has none."""
@@ -69,15 +75,14 @@ class Selection:
 
     def _by_image(self) -> dict[str, tuple[str, ...]]:
         try:
-            images = self._project.images
-        except NoImagesError as error:
-            if self._wishes.repositories:
-                return {}  # any repository can be cleaned from anywhere
-            hint = "`--repository HOST/NAME` cleans any repository"
-            raise NoImagesError(error.message, where=error.where, hint=hint) from error
+            return self._named()
+        except NoImagesError:
+            return {}  # any repository can be cleaned from anywhere, and so can a plan be carried out
+
+    def _named(self) -> dict[str, tuple[str, ...]]:
         return {
             image.name: tuple(Reference.parse(one).repository for one in (image.repository, *image.copies))
-            for image in images
+            for image in self._project.images
         }
 
     def _children(self, by_image: Mapping[str, Sequence[str]], repositories: Set[str]) -> dict[str, frozenset[str]]:

@@ -33,6 +33,7 @@ from tests.cleanup.vendors.server import DIGESTS
 
 HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 
+OWN = {"registryId": "123456789012", "repositoryName": "me/app"}
 REGISTRY = Registry(HOST, credentials=lambda _: None)  # not asked
 
 
@@ -92,8 +93,7 @@ class TestMoto:
         one, two = push(client, "one", "old", "older", "latest"), push(client, "two", "v2")
         door = door_with(client)
         door.approve({"old": one, "older": one, "v2": two}, [two])
-        outcomes = door.delete_tags(["old", "older", "v2"])
-        assert outcomes == dict.fromkeys(("old", "older", "v2"), Deletion.DONE)
+        assert {door.delete_tag(tag) for tag in ("old", "older", "v2")} == {Deletion.DONE}
         assert tags_of(client) == {"latest": one}
         assert door.delete_tag("old") is Deletion.ABSENT
 
@@ -215,33 +215,29 @@ class TestDocumented:
         with pytest.raises(KeptError, match="ImageReferencedByManifestList"):
             door.delete_manifest(DIGESTS[3])
 
-    def test_several_tags_need_two_calls(self, amazon: Amazon) -> None:
-        amazon.images = {digest: {f"t{number}", f"u{number}"} for number, digest in enumerate(DIGESTS[:50])}
+    def test_each_tag_is_looked_at_just_before_it_goes(self, amazon: Amazon) -> None:
         door = door_with(amazon)
-        approved = {f"t{number}": digest for number, digest in enumerate(DIGESTS[:50])}
-        door.approve(approved, [])
-        assert set(door.delete_tags(list(approved)).values()) == {Deletion.DONE}
-        assert [operation for operation, _ in amazon.calls] == ["describe_images", "batch_delete_image"]
+        door.approve({"old": DIGESTS[1]}, [])
+        assert door.delete_tag("old") is Deletion.DONE
+        assert amazon.calls == [
+            ("describe_images", {**OWN, "imageIds": [{"imageDigest": DIGESTS[1]}]}),
+            ("batch_delete_image", {**OWN, "imageIds": [{"imageTag": "old"}]}),
+        ]
 
-    def test_more_than_a_hundred_are_refused(self, amazon: Amazon) -> None:
-        with pytest.raises(RegistryError, match="101"):
-            door_with(amazon).delete_tags(["t"] * 101)
-        assert amazon.calls == []
-
-    def test_both_tags_of_an_image_that_stays_are_kept(self, amazon: Amazon) -> None:
+    def test_the_last_of_two_tags_of_an_image_that_stays_is_kept(self, amazon: Amazon) -> None:
         door = door_with(amazon)
         door.approve({"old": DIGESTS[1], "latest": DIGESTS[1]}, [])
-        outcomes = door.delete_tags(["old", "latest"])
-        assert all(isinstance(outcome, KeptError) for outcome in outcomes.values())
-        assert len(amazon.tags()) == 3
+        assert door.delete_tag("old") is Deletion.DONE
+        with pytest.raises(KeptError, match="last tag"):
+            door.delete_tag("latest")
+        assert set(amazon.tags()) == {"latest", "v2"}
 
-    def test_an_image_that_is_gone_does_not_hide_the_others(self, amazon: Amazon) -> None:
+    def test_a_tag_on_an_image_that_is_gone(self, amazon: Amazon) -> None:
         door = door_with(amazon)
-        door.approve({"old": DIGESTS[1], "gone": DIGESTS[9], "latest": DIGESTS[9]}, [])
-        outcomes = door.delete_tags(["old", "gone", "latest"])
-        assert outcomes["old"] is Deletion.DONE
-        assert outcomes["gone"] is Deletion.ABSENT
-        assert isinstance(outcomes["latest"], KeptError)
+        door.approve({"gone": DIGESTS[9], "latest": DIGESTS[9]}, [])
+        assert door.delete_tag("gone") is Deletion.ABSENT
+        with pytest.raises(KeptError, match="moved"):
+            door.delete_tag("latest")
 
     def test_what_the_answer_leaves_out_is_unknown(self, amazon: Amazon) -> None:
         amazon.on_delete = lambda _: {"imageIds": []}
@@ -318,12 +314,9 @@ class TestDocumented:
         door = door_with(amazon)
         door.approve({tag: seen[tag] for tag in tags}, manifests)
         names = list(seen)
-        if data.draw(st.booleans()):
-            door.delete_tags(names)
-        else:
-            for tag in names:
-                with contextlib.suppress(KeptError):
-                    door.delete_tag(tag)
+        for tag in names:
+            with contextlib.suppress(KeptError):
+                door.delete_tag(tag)
         for digest in DIGESTS[:4]:
             with contextlib.suppress(KeptError):
                 door.delete_manifest(digest)

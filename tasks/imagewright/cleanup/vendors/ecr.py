@@ -20,12 +20,11 @@ from imagewright.registry.credentials import Credential
 from imagewright.registry.model import Deletion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
     from imagewright.registry.client import Registry
 
-_BATCH = 100  # images in one call
 _ATTEMPTS = 5
 _HINT = (
     "AWS credentials that may ecr:DescribeImages and ecr:BatchDeleteImage: `aws sts get-caller-identity` shows whose"
@@ -75,7 +74,6 @@ class EcrDoor(Door):
             deletes_tags=True,
             deletes_manifests=True,
             last_tag_takes_manifest=True,
-            batch=_BATCH,
             notes=("an image's last tag is kept unless the image goes too: Amazon deletes both together",),
         )
 
@@ -106,91 +104,51 @@ class EcrDoor(Door):
                 raise RegistryError("the list of images goes in a circle", where=self.name())
             token = {"nextToken": page["nextToken"]}
 
-    def delete_tags(self, tags: Sequence[str]) -> Mapping[str, Deletion | KeptError]:
-        """Delete up to 100 approved tags in one call, after one look at their images."""
-        if len(tags) > _BATCH:
-            raise RegistryError(f"{len(tags)} tags are more than Amazon deletes in one call", where=self.name())
-        outcomes: dict[str, Deletion | KeptError] = {}
-        approved = list(dict.fromkeys(tag for tag in tags if tag in self._tags))
-        present = self._tags_of({self._tags[tag] for tag in approved})
-        for tag in tags:
-            if tag not in self._tags:
-                outcomes[tag] = KeptError("the plan does not delete this tag", where=self.name(tag))
-        doomed = list[str]()
-        for tag in approved:
-            digest = self._tags[tag]
-            others = present.get(digest, frozenset()) - {one for one in approved if self._tags[one] == digest}
-            if tag not in present.get(digest, frozenset()):
-                outcomes[tag] = self._elsewhere(tag)
-            elif not others and not self.is_approved(digest):
-                outcomes[tag] = KeptError(
-                    "Amazon would delete the image with its last tag, and it stays", where=self.name(tag)
-                )
-            else:
-                doomed.append(tag)
-        outcomes |= self._delete([{"imageTag": tag} for tag in doomed], doomed)
-        return outcomes
-
-    def _delete_tag(self, tag: str, digest: str) -> Deletion:  # noqa: ARG002
-        outcome = self.delete_tags([tag])[tag]
-        if isinstance(outcome, KeptError):
-            raise outcome
-        return outcome
+    def _delete_tag(self, tag: str, digest: str) -> Deletion:
+        present = self._tags_of(digest)
+        if tag not in present:
+            return self._elsewhere(tag)
+        if present == {tag} and not self.is_approved(digest):
+            raise KeptError("Amazon would delete the image with its last tag, and it stays", where=self.name(tag))
+        return self._delete("imageTag", tag)
 
     def _delete_manifest(self, digest: str) -> Deletion:
-        present = self._tags_of({digest})
-        if digest not in present:
+        found = self._describe({"imageDigest": digest})
+        if found is None:
             return Deletion.ABSENT
-        self.check_companions(digest, present[digest])
-        outcome = self._delete([{"imageDigest": digest}], [digest])[digest]
-        if isinstance(outcome, KeptError):
-            raise outcome
-        return outcome
+        self.check_companions(digest, found.get("imageTags") or ())
+        return self._delete("imageDigest", digest)
 
-    def _elsewhere(self, tag: str) -> Deletion | KeptError:
+    def _elsewhere(self, tag: str) -> Deletion:
         """A tag that is not on the image that it was seen on: gone, or moved."""
-        if self._describe([{"imageTag": tag}]):
-            return KeptError("the tag has moved", where=self.name(tag))
+        if self._describe({"imageTag": tag}):
+            raise KeptError("the tag has moved", where=self.name(tag))
         return Deletion.ABSENT
 
-    def _tags_of(self, digests: set[str]) -> dict[str, frozenset[str]]:
-        """The tags that these images have now; an image that is gone is left out."""
-        ids = [{"imageDigest": digest} for digest in sorted(digests)]
-        return {
-            image["imageDigest"]: frozenset(image.get("imageTags") or ())
-            for image in (self._describe(ids) if ids else ())
-        }
+    def _tags_of(self, digest: str) -> frozenset[str]:
+        """The tags that an image has now."""
+        return frozenset((self._describe({"imageDigest": digest}) or {}).get("imageTags") or ())
 
-    def _describe(self, ids: list[dict[str, str]]) -> list[Any]:
-        """What Amazon says of images. One that is missing fails the call for all, so then each is asked for."""
+    def _describe(self, image: dict[str, str]) -> Any:
+        """What Amazon says of an image; None where it is not there."""
         try:
-            return list(self._ask("describe_images", imageIds=ids)["imageDetails"])
+            return next(iter(self._ask("describe_images", imageIds=[image])["imageDetails"]), None)
         except _GoneError:
-            return [] if len(ids) == 1 else [image for one in ids for image in self._describe([one])]
+            return None
 
-    def _delete(self, ids: list[dict[str, str]], names: list[str]) -> dict[str, Deletion | KeptError]:
-        """One call; each name's outcome. What the answer does not mention is unknown."""
-        if not ids:
-            return {}
-        key = next(iter(ids[0]))
-        answer = self._ask("batch_delete_image", unknown_is_none=True, imageIds=ids)
+    def _delete(self, key: str, name: str) -> Deletion:
+        """One image id in one call, so that each has had its look just before. What is not answered is unknown."""
+        answer = self._ask("batch_delete_image", unknown_is_none=True, imageIds=[{key: name}])
         if answer is None:
-            return dict.fromkeys(names, Deletion.UNKNOWN)
-        outcomes: dict[str, Deletion | KeptError] = dict.fromkeys(names, Deletion.UNKNOWN)
-        for image in answer.get("imageIds", ()):
-            if image.get(key) in outcomes:
-                outcomes[image[key]] = Deletion.DONE
+            return Deletion.UNKNOWN
         for failure in answer.get("failures", ()):
-            name, code = failure.get("imageId", {}).get(key), failure.get("failureCode", "")
-            if name in outcomes:
-                outcomes[name] = (
-                    Deletion.ABSENT
-                    if code in _GONE
-                    else KeptError(
-                        f"Amazon keeps it: {code}, {failure.get('failureReason', '')}", where=self.name(name)
-                    )
-                )
-        return outcomes
+            if failure.get("imageId", {}).get(key) == name:
+                code = failure.get("failureCode", "")
+                if code in _GONE:
+                    return Deletion.ABSENT
+                raise KeptError(f"Amazon keeps it: {code}, {failure.get('failureReason', '')}", where=self.name(name))
+        done = any(image.get(key) == name for image in answer.get("imageIds", ()))
+        return Deletion.DONE if done else Deletion.UNKNOWN
 
     def _ask(self, operation: str, *, unknown_is_none: bool = False, **parts: Any) -> Any:
         """One call. What is throttled was not carried out, and is sent again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
@@ -29,7 +29,6 @@ class Capabilities:
     deletes_tags: bool  # a tag alone; its manifest and its other tags stay
     deletes_manifests: bool  # by digest, with every tag that points to it
     last_tag_takes_manifest: bool = False
-    batch: int = 1  # so many tags go in one call
     notes: tuple[str, ...] = ()  # for people: why not, or what else to know
 
 
@@ -75,10 +74,6 @@ class Deleter(Protocol):
 
     def delete_tag(self, tag: str) -> Deletion:
         """Delete an approved tag, and never the manifest unless that is approved as well."""
-        ...
-
-    def delete_tags(self, tags: Sequence[str]) -> Mapping[str, Deletion | KeptError]:
-        """Delete several, in as few calls as the vendor has for it; each one's outcome."""
         ...
 
     def delete_manifest(self, digest: str) -> Deletion:
@@ -137,16 +132,6 @@ class Door(ABC):
         if tag not in self._tags:
             raise KeptError("the plan does not delete this tag", where=self.name(tag))
         return self._delete_tag(tag, self._tags[tag])
-
-    def delete_tags(self, tags: Sequence[str]) -> Mapping[str, Deletion | KeptError]:
-        """Delete several tags, one after the other."""
-        outcomes: dict[str, Deletion | KeptError] = {}
-        for tag in tags:
-            try:
-                outcomes[tag] = self.delete_tag(tag)
-            except KeptError as error:
-                outcomes[tag] = error
-        return outcomes
 
     def delete_manifest(self, digest: str) -> Deletion:
         """Delete an approved manifest."""

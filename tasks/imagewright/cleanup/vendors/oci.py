@@ -71,7 +71,7 @@ class Distribution2Door(OciDoor):
             "distribution",
             notes=("this version of distribution deletes a manifest with all of its tags, or nothing",),
         )
-        self._is_known: bool | None = None
+        self._is_known = False
 
     @property
     def can(self) -> Capabilities:
@@ -82,17 +82,23 @@ class Distribution2Door(OciDoor):
         return Deletion.UNSUPPORTED
 
     def _delete_manifest(self, digest: str) -> Deletion:
-        if self._is_known is None:
-            self._is_known = self._behaves_as_known()
-        return super()._delete_manifest(digest) if self._is_known else Deletion.UNSUPPORTED
+        if not self._is_known:
+            answer = self._asked_in_vain()
+            if answer is not Deletion.DONE:
+                return answer
+            self._is_known = True
+        return super()._delete_manifest(digest)
 
-    def _behaves_as_known(self) -> bool:
-        """Whether the DELETE of a tag that cannot exist is answered as distribution 2 does.
+    def _asked_in_vain(self) -> Deletion:
+        """DONE where the DELETE of a tag that cannot exist is answered as distribution 2 does.
 
         Reads do not tell it from every other registry, and what another one's DELETE takes along is not known.
         """
         response = self.ask_to_delete(f"/v2/{self.repository}/manifests/no-such-tag-{secrets.token_hex(16)}")
-        return response is not None and response.status_code == 400 and "DIGEST_INVALID" in explanation(response)
+        if response is None or response.status_code >= 500:
+            return Deletion.UNKNOWN
+        is_ours = response.status_code == 400 and "DIGEST_INVALID" in explanation(response)
+        return Deletion.DONE if is_ours else Deletion.UNSUPPORTED
 
 
 class ZotDoor(OciDoor):
