@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from imagewright.errors import EnvironmentMissingError, ImagewrightError
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent  # the programs of this environment, whatever PATH says
+WORKERS = len(os.sched_getaffinity(0)) + 1  # end-to-end tests also wait
 
 CHECKS = {
     "ruff check": (str(BIN / "ruff"), "check"),
@@ -24,6 +26,8 @@ CHECKS = {
     "imports": (str(BIN / "lint-imports"),),
     "mypy": (str(BIN / "mypy"),),
     "generated files": (str(BIN / "invoke"), "dev.docs", "--check"),
+    # Compiles the tests, too, which all of pytest's processes would do at once.
+    "collection": (sys.executable, "-m", "pytest", "--collect-only", "-qq"),
 }
 
 
@@ -46,7 +50,7 @@ class _Outcome(NamedTuple):
 def run_tests(_context: Any, only: str = "", unit: bool = False) -> None:
     """Check the code, then run all tests: what CI runs."""
     failed = [] if only else _run_checks()
-    selection = ["-k", only] if only else ["-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    selection = ["-k", only] if only else ["-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
     code = _call(sys.executable, "-m", "pytest", *selection, *(["-m", "not e2e"] if unit else []))
     if failed:
         raise Exit(f"error: failed before the tests: {', '.join(failed)}", code=1)
@@ -56,7 +60,7 @@ def run_tests(_context: Any, only: str = "", unit: bool = False) -> None:
 
 @task()
 def lint(_context: Any) -> None:
-    """Check style, types, the direction of imports, and that generated files are current."""
+    """Check style, types, the direction of imports, generated files, and that all tests can be collected."""
     if failed := _run_checks():
         raise Exit(f"error: failed: {', '.join(failed)}", code=1)
 

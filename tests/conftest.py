@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder in it that is the user's alone
 ROOM = 4_000_000_000  # bytes that are free; the tests need a quarter of it
+LONGEST = ("test_examples.py", "test_differential.py")
 
+
+# Also where the environment says that Python shall keep no bytecode (images of Python do): each process would compile
+# all tests, which takes longer than half of the files do.
+sys.dont_write_bytecode = False
 
 # A busy machine is no failure: no test asserts a time.
 settings.register_profile("imagewright", deadline=None)
@@ -38,17 +44,12 @@ def forks() -> Iterator[Forks]:
         yield made
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with what takes longest: the example images, then the other end-to-end tests, each file in one process.
+    """Start with what takes longest: these files, then the other end-to-end tests.
 
-    Files that share more than a machine can give to two at once have a group of their own (`pytest.mark.xdist_group`).
-    All others, which are short and may run anywhere, come last: then no process waits for another one's long file.
+    pytest-xdist hands out files in this order. The short ones come last: then no process waits for another's long file.
     """
-    items.sort(key=lambda item: (item.get_closest_marker("e2e") is None, item.path.name != "test_examples.py"))
-    for item in items:
-        if item.get_closest_marker("e2e") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: (item.path.name not in LONGEST, item.get_closest_marker("e2e") is None))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -75,8 +75,8 @@ def test_all_tests_run_beside_each_other(tests: Pytest) -> None:
     dev.run_tests(Context(), unit=True)
 
     assert tests.calls == [
-        ("-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder"),
-        ("-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder", "-m", "not e2e"),
+        ("-n", str(dev.WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"),
+        ("-n", str(dev.WORKERS), "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not e2e"),
     ]
 
 

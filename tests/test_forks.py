@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from tests.forks import Forks
 
 TASKS = """
-import atexit, json, os, sys
+import atexit, json, os, sys, threading
 from invoke import task
 
 loaded = [name for name in sys.modules if name.startswith("imagewright")]
 atexit.register(lambda: print("the end"))
+last = threading.Thread(target=lambda: (threading.main_thread().join(), print("the end of a thread")))
 
 @task
 def tell(_context, more=""):
@@ -31,6 +32,7 @@ def tell(_context, more=""):
     }
     print(json.dumps(about))
     print(hash("seed"), file=sys.stderr)
+    last.start()
     sys.exit(7)
 """
 
@@ -52,6 +54,7 @@ def test_as_a_process_of_its_own(forks: Forks, folder: Path) -> None:
     fork, process = (run("tell", "--more=ö", cwd=folder, env=env) for run in (forks.invoke, a_process))
     assert (fork.returncode, fork.stdout) == (process.returncode, process.stdout)
     assert fork.returncode == 7
+    assert fork.stdout.splitlines()[1:] == ["the end of a thread", "the end"]
     about = json.loads(fork.stdout.splitlines()[0])
     assert about["env"] == env
     assert (about["folder"], about["loaded"]) == (str(folder), [])

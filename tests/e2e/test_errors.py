@@ -282,10 +282,8 @@ def test_an_interrupted_build_leaves_nothing_running(repository: Repository, num
     )
     try:
         wait_until(lambda: len(processes(f"sleep {mark}")) >= 2, "both images at work")
-        begin = time.monotonic()
         os.killpg(run.pid, number)
         stdout, stderr = run.communicate(timeout=30)
-        took = time.monotonic() - begin
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
@@ -293,7 +291,6 @@ def test_an_interrupted_build_leaves_nothing_running(repository: Repository, num
     assert (run.returncode, stdout) == (130, ""), stderr
     assert "Traceback" not in stderr
     assert stderr.rstrip().endswith("interrupted")
-    assert took < 10
     wait_until(lambda: not processes(mark), "the commands of the builds end")
     assert not [pid for pid in processes("buildx bake") if is_ours(pid, r.root)]
     assert services() == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Event
@@ -250,12 +249,10 @@ def test_a_store_that_takes_the_question_and_never_answers(
     release = Event()
     configure(r, store.settings(timeout="3s"))
     store.wait_for(release, manifests_read)
-    begin = time.monotonic()
     try:
         outcome = r.build("app", env=store.env)
     finally:
         release.set()
-    assert time.monotonic() - begin < 50, "the store answered before the build ended"
     (warning,) = warnings(outcome.stderr)
     assert _has(warning, "its store said nothing for 3s"), warning
     assert r.digest(r.reference("app")) == outcome["app"]["digest"]

@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as made:
-        threading.Thread(target=made.serve_forever).start()
+        threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}).start()
         yield made
         made.shutdown()
 
