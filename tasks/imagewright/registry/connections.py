@@ -7,7 +7,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Timeout
-from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -18,6 +17,7 @@ from urllib3.exceptions import TimeoutError as LateError
 
 from imagewright.errors import EnvironmentMissingError, RegistryError
 from imagewright.registry.answer import Address, Answer, LostConnectionError, NoConnectionError
+from imagewright.registry.headers import PlainConnection, TlsConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -99,12 +99,12 @@ class Connections:
                 "ssl_context": self._trust,
             }
             manager = _proxied(proxy, parts) if proxy else PoolManager(**parts)
-            manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
+            manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
             self._managers.setdefault(proxy, manager)
         return self._managers[proxy]
 
 
-class _Connection(HTTPSConnection):
+class _Connection(TlsConnection):
     """Tells what fails before the request from what fails after it: both are the same errors of TLS otherwise."""
 
     def connect(self) -> None:
@@ -114,7 +114,11 @@ class _Connection(HTTPSConnection):
             raise NewConnectionError(self, str(error)) from error
 
 
-class _Pool(HTTPSConnectionPool):
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _Connection
 
 
