@@ -451,6 +451,17 @@ def test_any_repository_can_be_cleaned(site: Site) -> None:
     assert site.tags("gone") == {"1.3", "1.4"}
 
 
+def push_bases(site: Site) -> dict[str, OciImage]:
+    """Four images `base`, from the oldest to the newest, by their tags; an image `app` is built on that."""
+    site.dockerfile("base")
+    site.dockerfile("app", base=site.repository("base"))
+    bases = {f"b{number}": site.image(f"base {number}", 100 - number) for number in range(1, 5)}
+    with Registry(site.served.host) as registry:
+        for tag, base in bases.items():
+            push_image(registry, f"{site.name}/base", tag, [base])
+    return bases
+
+
 def push_child(site: Site, base: OciImage, tag: str, days: int) -> None:
     """An image `app` that is built on `base`: its filesystem layers, and one more."""
     own = site.image(f"app {tag}", days)
@@ -472,12 +483,7 @@ def _bytes(blob: Blob) -> bytes:
 
 
 def test_what_a_kept_image_is_built_on_stays(site: Site) -> None:
-    site.dockerfile("base")
-    site.dockerfile("app", base=site.repository("base"))
-    bases = {f"b{number}": site.image(f"base {number}", 100 - number) for number in range(1, 5)}
-    with Registry(site.served.host) as registry:
-        for tag, base in bases.items():
-            push_image(registry, f"{site.name}/base", tag, [base])
+    bases = push_bases(site)
     push_child(site, bases["b1"], "old", days=50)
     push_child(site, bases["b2"], "new", days=10)
 
@@ -491,12 +497,7 @@ def test_what_a_kept_image_is_built_on_stays(site: Site) -> None:
 
 
 def test_a_plan_is_refused_when_an_image_is_built_on_what_would_go(site: Site) -> None:
-    site.dockerfile("base")
-    site.dockerfile("app", base=site.repository("base"))
-    bases = {f"b{number}": site.image(f"base {number}", 100 - number) for number in range(1, 5)}
-    with Registry(site.served.host) as registry:
-        for tag, base in bases.items():
-            push_image(registry, f"{site.name}/base", tag, [base])
+    bases = push_bases(site)
     args = ("--keep", "2", "--repository", site.repository("base"))
     site.run("cleanup", *args, "--plan", "plan.json")
     push_child(site, bases["b1"], "new", days=0)

@@ -19,6 +19,7 @@ import pytest
 
 from imagewright.services import manager
 from imagewright.services.places import Places
+from tests.e2e.processes import processes
 from tests.e2e.repository import Repository
 
 if TYPE_CHECKING:
@@ -236,20 +237,6 @@ def test_a_full_disk_while_building(repository: Repository, busybox: Path, tiny:
     assert "the disk of builder" in said
     assert "no space left on device" in said
     assert "prune" in said
-
-
-def processes(words: str) -> list[int]:
-    """The processes of this machine, those in containers too, whose command line has `words`."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                line = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if words in line.replace(b"\0", b" ").decode(errors="replace"):
-                found.append(int(folder.name))
-    return found
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:

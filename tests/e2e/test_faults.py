@@ -20,6 +20,7 @@ import pytest
 
 from tests.e2e.diamond import NAMES, configure, diamond, empty_builder, forget, kill
 from tests.e2e.faults import Proxy, Strike, proxy
+from tests.e2e.processes import processes
 from tests.e2e.registries import Served
 from tests.e2e.repository import Outcome, Repository
 
@@ -96,20 +97,6 @@ def test_a_member_that_fails_takes_along_what_stands_on_it_and_nothing_else(repo
     assert outcome.document["ok"] is False
     assert re.search(r"^.*\btop\b.*parent left failed", outcome.stderr, re.MULTILINE), outcome.stderr
     assert {name: bool(r.tags(name)) for name in NAMES} == {"base": True, "left": False, "right": True, "top": False}
-
-
-def processes(words: str) -> list[int]:
-    """The processes of this machine, those in containers too, whose command line has `words`."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                line = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if words in line.replace(b"\0", b" ").decode(errors="replace"):
-                found.append(int(folder.name))
-    return found
 
 
 def test_fail_fast_stops_what_is_at_work(repository: Repository) -> None:

@@ -74,7 +74,6 @@ def carry_out(
     journals: Path,
     leases: Path,
     now: datetime,
-    plan_hash: str = "",
     begun: Callable[[Path], object] = lambda _: None,
     progress: Progress = quiet,
 ) -> Done:
@@ -96,7 +95,7 @@ def carry_out(
         )
     with (
         lease(leases, plan.repository),
-        Journal.create(journals, plan.repository, now, plan=plan_hash, manifests=plan.manifests) as journal,
+        Journal.create(journals, plan.repository, now, manifests=plan.manifests) as journal,
     ):
         begun(journal.path)
         doomed = {verdict.tag: verdict.digest for verdict in plan.verdicts if verdict.tag and not verdict.keep}

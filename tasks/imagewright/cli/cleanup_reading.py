@@ -178,11 +178,7 @@ def plan_all(targets: Sequence[Target], in_use: InUse, *, now: datetime) -> None
         target.make_plan(now)
     if not in_use.children:
         return
-    _refuse_unknown_children(targets, in_use)
-    built = Built()
-    for target in targets:
-        if target.picture:
-            built.add(target.picture, target.kept())
+    built = _built(targets, in_use)
     while any([_keep_parents(target, built, in_use, now) for target in targets]):  # noqa: C419 - each of them
         pass
 
@@ -191,11 +187,7 @@ def stop_where_built_on(targets: Sequence[Target], in_use: InUse) -> None:
     """For plans of files: an error where an image that stays was built on what would go, since the plan was made."""
     if not in_use.children:
         return
-    _refuse_unknown_children(targets, in_use)
-    built = Built()
-    for target in targets:
-        if target.picture:
-            built.add(target.picture, target.kept())
+    built = _built(targets, in_use)
     for target in targets:
         children = in_use.children.get(target.repository, frozenset())
         if (
@@ -208,6 +200,16 @@ def stop_where_built_on(targets: Sequence[Target], in_use: InUse) -> None:
                 where=target.repository,
                 hint="nothing was deleted there: make a new plan",
             )
+
+
+def _built(targets: Sequence[Target], in_use: InUse) -> Built:
+    """All that stays, to be asked what it is built on. Where that cannot be known, the plan is refused."""
+    _refuse_unknown_children(targets, in_use)
+    built = Built()
+    for target in targets:
+        if target.picture:
+            built.add(target.picture, target.kept())
+    return built
 
 
 def _keep_parents(target: Target, built: Built, in_use: InUse, now: datetime) -> bool:
